@@ -66,7 +66,7 @@ public interface IPkcs11TokenService
 }
 
 /// <summary>Desired state compared with what is there: the changes that are missing, ready to be made.</summary>
-public interface IChangePlan
+public interface IChangePlan : IDisposable
 {
     /// <summary>The instance.</summary>
     string Name { get; }
@@ -87,22 +87,26 @@ public interface IP11KitServerService
     void RequireRoot();
 
     /// <summary>Every instance that there is, by name.</summary>
-    Task<IReadOnlyList<P11KitServer>> GetAsync(CancellationToken cancellationToken);
+    IReadOnlyList<P11KitServer> Get(IReporter reporter);
 
     /// <summary>The names of the instances, without asking systemd: for completion.</summary>
     IReadOnlyList<string> Names();
 
     /// <summary>What is missing for an instance to be as it should.</summary>
+    /// <exception cref="HsmRemoteException">It cannot be so: a name, a path or a group that is taken, a target that would be misread.</exception>
     Task<IChangePlan> PlanInstallAsync(P11KitServerSpec spec, IReporter reporter, CancellationToken cancellationToken);
 
     /// <summary>What has to go for an instance to be gone.</summary>
-    Task<IChangePlan> PlanUninstallAsync(string name, IReporter reporter, CancellationToken cancellationToken);
+    /// <exception cref="HsmRemoteException">Something else installed it.</exception>
+    IChangePlan PlanUninstall(string name, IReporter reporter);
 
     /// <summary>What is missing for an instance to expose these tokens and no others.</summary>
-    Task<IChangePlan> PlanTargetAsync(string name, IReadOnlyList<Pkcs11Uri> target, IReporter reporter, CancellationToken cancellationToken);
+    /// <exception cref="HsmRemoteException">There is no such instance, or the server would misread a URI.</exception>
+    IChangePlan PlanTarget(string name, IReadOnlyList<Pkcs11Uri> target, IReporter reporter);
 
     /// <summary>The target of an instance, as its file has it.</summary>
-    Task<P11TargetUri> GetTargetAsync(string name, CancellationToken cancellationToken);
+    /// <exception cref="HsmRemoteException">There is no such instance, or its file has something else than URIs.</exception>
+    P11TargetUri GetTarget(string name);
 }
 
 /// <summary>Tests of sockets.</summary>
