@@ -80,20 +80,4 @@ sealed class P11KitServerService : IP11KitServerService
         "NoConfigFile", FailureKind.InvalidOperation,
         $"The target of '{server.Name}' is not in a file of its own: {server.Unit} has no EnvironmentFile=.",
         $"Change the unit itself ({server.UnitPath}), or install an instance with Install-P11KitServer.", server.Name);
-
-    /// <summary>For look-ups whose side remarks somebody else makes.</summary>
-    sealed class NoReporter : IReporter
-    {
-        public void Verbose(string message)
-        {
-        }
-
-        public void Warning(string message)
-        {
-        }
-
-        public void Error(HsmRemoteException error)
-        {
-        }
-    }
 }
