@@ -21,6 +21,9 @@ public sealed class P11SocketTest
     /// <summary>Why it failed; None when it did not.</summary>
     public required P11SocketCause Cause { get; init; }
 
+    /// <summary>What is wrong and why, in a sentence each; null when nothing failed.</summary>
+    public string? Explanation { get; init; }
+
     /// <summary>What to do about it, with commands that can be pasted; null when nothing failed.</summary>
     public string? Remedy { get; init; }
 
@@ -123,6 +126,12 @@ public enum P11SocketCause
 
     /// <summary>What answers does not speak p11-kit's protocol.</summary>
     NotP11Kit,
+
+    /// <summary>The far side closed in the middle of the conversation.</summary>
+    ConnectionLost,
+
+    /// <summary>It spoke p11-kit's protocol, and then sent something that is not of its form.</summary>
+    MalformedReply,
 
     /// <summary>A call failed with a PKCS #11 error.</summary>
     Pkcs11Error,

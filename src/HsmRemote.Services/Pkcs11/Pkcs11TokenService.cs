@@ -1,3 +1,5 @@
+using System.Net.Sockets;
+using System.Runtime.InteropServices;
 using HsmRemote.Services.Native;
 using HsmRemote.Services.P11Kit;
 using HsmRemote.Services.P11KitRpc;
@@ -117,5 +119,36 @@ sealed class Pkcs11TokenService(IServerLookup servers) : IPkcs11TokenService
         throw new HsmRemoteException(
             "ModuleNotReadable", FailureKind.InvalidOperation, $"The module '{module.Name}' is remote ({module.Remote}), and only 'unix:path=' is read here.",
             $"Read it with: p11tool --list-tokens.", module.Name);
+    }
+
+    static async Task<IReadOnlyList<Pkcs11Token>> ReadSocketAsync(string path, Pkcs11TokenQuery query, IReporter reporter, CancellationToken cancellationToken)
+    {
+        UnixSocketConnector.RequireUsable(path);
+        using var deadline = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        deadline.CancelAfter(query.Timeout);
+        try
+        {
+            var (socket, errno) = await UnixSocketConnector.ConnectAsync(path, IdentityResolver.Resolve(new P11IdentityRequest()), deadline.Token);
+            if (socket is null)
+                throw Unreadable(Marshal.GetPInvokeErrorMessage(errno), FailureKind.Unavailable);
+            await using var client = await P11KitRpcClient.ConnectAsync(new NetworkStream(socket, ownsSocket: true), deadline.Token);
+            await client.InitializeAsync(deadline.Token);
+            var (tokens, failures) = await RpcTokens.ReadAsync(client, path, deadline.Token);
+            foreach (var failure in failures)
+                reporter.Error(Unreadable(failure.Message, FailureKind.Unavailable, failure));
+            return tokens;
+        }
+        catch (Exception e) when (e is P11KitRpcException or Pkcs11ErrorException)
+        {
+            throw Unreadable(e.Message, FailureKind.Unavailable, e);
+        }
+        catch (OperationCanceledException e) when (!cancellationToken.IsCancellationRequested)
+        {
+            throw Unreadable($"no answer within {query.Timeout.TotalSeconds:0.###} s", FailureKind.Timeout, e);
+        }
+
+        HsmRemoteException Unreadable(string why, FailureKind kind, Exception? cause = null) => new(
+            "SocketUnreadable", kind, $"No tokens can be read through {path}: {why.TrimEnd('.')}.",
+            query.ServerName is { } name ? $"Test-P11Socket -Name {name} says what is wrong." : $"Test-P11Socket -SocketPath {path} says what is wrong.", path, cause);
     }
 }
