@@ -43,7 +43,7 @@ function Invoke-Build {
     }
 
     $watch = [Diagnostics.Stopwatch]::StartNew()
-    $quiet = '--configuration', $Configuration, '--nologo', '--verbosity', 'quiet', '-consoleLoggerParameters:NoSummary'
+    $quiet = '--configuration', $Configuration, '--nologo', '--verbosity', 'quiet'
     Invoke-Program dotnet (@('build', 'HsmRemote.slnx') + $quiet)
     Say "compiled in $([int] $watch.Elapsed.TotalSeconds) s"
 
