@@ -1,0 +1,90 @@
+#!/usr/bin/env bash
+# Builds, tests and demonstrates HsmRemote on a Debian machine that has git and the .NET SDK 10, and nothing else.
+#
+#   ./build.sh Build   the importable module and the shell that carries it, in output/
+#   ./build.sh Test    Build, then every test; the last line says: N passed, N failed, N skipped
+#   ./build.sh Demo    Build, then the whole story with a software token and a container, in a throwaway sandbox
+#
+# It installs the Debian packages that the task needs and the machine lacks. What a task does is in build.ps1; this only
+# finds something to run it in: pwsh 7.6 or later, or else the project's own shell.
+set -euo pipefail
+cd -- "$(dirname -- "${BASH_SOURCE[0]}")"
+export DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1
+
+test_packages=(
+    p11-kit p11-kit-modules gnutls-bin softhsm2 opensc openssl socat strace # what is tested, and what it is tested with
+    systemd-container dbus procps                                           # the sandbox
+)
+demo_packages=(podman crun mmdebstrap)
+
+say() { echo "build.sh: $*"; }
+
+fail() {
+    say "$*" >&2
+    exit 1
+}
+
+# Installs what is missing of the packages named. A machine that has them all is not touched.
+need() {
+    local package missing=() started=$SECONDS sudo=()
+    if ! command -v dpkg-query >/dev/null; then
+        say "not a Debian machine; these Debian packages, or their like, have to be there: $*"
+        return
+    fi
+    for package in "$@"; do
+        [[ $(dpkg-query --show --showformat='${db:Status-Status}' "$package" 2>/dev/null) == installed ]] || missing+=("$package")
+    done
+    ((${#missing[@]})) || return 0
+
+    if ((EUID != 0)); then
+        sudo --non-interactive true 2>/dev/null \
+            || fail "missing packages, and neither root nor sudo to install them: apt-get install ${missing[*]}"
+        sudo=(sudo --non-interactive)
+    fi
+    say "installing ${missing[*]}"
+    # A list of packages that is too old names files that are gone, so it is fetched, but only when there is a need.
+    "${sudo[@]}" apt-get update --quiet=2
+    "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --yes --no-install-recommends "${missing[@]}" >/dev/null
+    say "installed in $((SECONDS - started)) s"
+}
+
+need_dotnet() {
+    command -v dotnet >/dev/null || fail 'the .NET SDK 10 is missing: there is no dotnet on PATH'
+    # In this directory it answers only with an SDK that global.json accepts.
+    dotnet --version >/dev/null 2>&1 \
+        || fail "the .NET SDK 10 is missing; there is: $(dotnet --list-sdks | cut -d' ' -f1 | paste -sd' ')"
+}
+
+# Sets $powershell to what runs build.ps1.
+find_powershell() {
+    local version bootstrap=output/bootstrap started=$SECONDS
+    if version=$(pwsh --version 2>/dev/null) && printf '%s\n' 7.6 "${version##* }" | sort --version-sort --check=quiet; then
+        powershell=(pwsh -NoProfile)
+        return
+    fi
+    # A shell of its own: build.ps1 publishes output/shell, which it could not do while running in it.
+    if ! [[ -x $bootstrap/hsmremote ]] || [[ $(find src/HsmRemote.Shell Directory.*.props -newer $bootstrap/hsmremote.dll -print -quit) ]]; then
+        rm -rf "$bootstrap" "$bootstrap.new"
+        dotnet publish src/HsmRemote.Shell --configuration Release --verbosity quiet -p:PublishDir="$PWD/$bootstrap.new/" \
+            || fail 'the shell did not build'
+        # publish keeps the times of unchanged files; this one says when it was made.
+        touch $bootstrap.new/hsmremote.dll
+        mv "$bootstrap.new" "$bootstrap"
+        say "no pwsh 7.6 here; built the project's own shell in $((SECONDS - started)) s"
+    fi
+    powershell=("$bootstrap/hsmremote" -NoModule -NoProfile)
+}
+
+case ${1-} in
+    Build) packages=() ;;
+    Test) packages=("${test_packages[@]}") ;;
+    Demo) packages=("${test_packages[@]}" "${demo_packages[@]}") ;;
+    *)
+        sed -n '2,/^set/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
+        exit 2
+        ;;
+esac
+need_dotnet
+((${#packages[@]} == 0)) || need "${packages[@]}"
+find_powershell
+exec "${powershell[@]}" -File build.ps1 -Task "$@"

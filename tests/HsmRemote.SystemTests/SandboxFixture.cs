@@ -1,0 +1,249 @@
+using System.Diagnostics;
+using System.Reflection;
+using System.Text;
+using System.Text.Json;
+using HsmRemote.SystemTests;
+
+[assembly: AssemblyFixture(typeof(SandboxFixture))]
+
+namespace HsmRemote.SystemTests;
+
+/// <summary>A throwaway Linux system with a real systemd, shared by all tests of this assembly.</summary>
+/// <remarks>
+/// <para>A test class takes it as a constructor parameter:</para>
+/// <code>
+/// public sealed class InstallTests(SandboxFixture sandbox)
+/// {
+///     [Fact]
+///     public void A_second_install_changes_nothing()
+///     {
+///         sandbox.HsmRemote("Install-P11KitServer -Name twice -Group hsm").Succeeded();
+///         var again = sandbox.HsmRemote("Install-P11KitServer -Name twice -Group hsm").SucceededWithOne();
+///         Assert.False(again.GetProperty("Changed").GetBoolean());
+///     }
+/// }
+/// </code>
+/// <para>Everything runs as root. Test classes run in parallel in the one system, so each uses instance, group, token
+/// and file names that no other test uses; nothing has to be cleaned up. Inside, the repository has the same path, but
+/// cannot be written to. Where no sandbox can run, the first use skips the test and says why.</para>
+/// </remarks>
+public sealed class SandboxFixture : IAsyncLifetime
+{
+    /// <summary>How long a command may take, unless the test says otherwise.</summary>
+    public static readonly TimeSpan DefaultDeadline = TimeSpan.FromSeconds(60);
+
+    // What tests/sandbox.sh exits with where it cannot run.
+    private const int CannotRun = 77;
+
+    private readonly Lock _tokenCreation = new();
+    private Process? _holder;
+    private string? _id;
+    private string? _whyNot;
+
+    /// <summary>The root of the repository, inside and outside of the sandbox.</summary>
+    public static string RepositoryRoot { get; } = typeof(SandboxFixture).Assembly
+        .GetCustomAttributes<AssemblyMetadataAttribute>().Single(a => a.Key is "RepositoryRoot").Value!;
+
+    /// <summary>The script that makes sandboxes.</summary>
+    public static string Script { get; } = Path.Combine(RepositoryRoot, "tests", "sandbox.sh");
+
+    /// <summary>The shell that <see cref="HsmRemote"/> runs.</summary>
+    public static string ShellPath { get; } = Path.Combine(RepositoryRoot, "output", "shell", "hsmremote");
+
+    public async ValueTask InitializeAsync()
+    {
+        // It lives until its standard input ends, and that ends with this process, however this process ends.
+        var start = new ProcessStartInfo(Script, ["--hold"])
+        {
+            UseShellExecute = false,
+            RedirectStandardInput = true,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+        };
+        _holder = Process.Start(start)!;
+        var errors = _holder.StandardError.ReadToEndAsync();
+        _id = await _holder.StandardOutput.ReadLineAsync();
+        if (_id is not null)
+            return;
+
+        await _holder.WaitForExitAsync();
+        var reason = (await errors).Trim();
+        if (_holder.ExitCode != CannotRun)
+            throw new InvalidOperationException($"tests/sandbox.sh failed with status {_holder.ExitCode}: {reason}");
+        _whyNot = reason;
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        if (_holder is null)
+            return;
+        _holder.StandardInput.Close();
+        await _holder.WaitForExitAsync();
+        _holder.Dispose();
+    }
+
+    /// <summary>Runs a program in the sandbox, with nothing on its standard input.</summary>
+    public CommandResult Run(string file, params string[] arguments) => Run(DefaultDeadline, "", file, arguments);
+
+    /// <summary>Runs a program in the sandbox.</summary>
+    /// <exception cref="TimeoutException">The deadline has passed; the program is no longer running.</exception>
+    public CommandResult Run(TimeSpan deadline, string standardInput, string file, params string[] arguments)
+    {
+        if (_whyNot is not null)
+            Assert.Skip(_whyNot);
+        return CommandResult.Of(deadline, standardInput, Script, ["--enter", _id!, file, .. arguments]);
+    }
+
+    /// <summary>Runs a bash script in the sandbox; it stops at the first command that fails.</summary>
+    public CommandResult Shell(string script) => Run("bash", "-euo", "pipefail", "-c", script);
+
+    /// <summary>Runs PowerShell with the module in the sandbox, and gives the objects that it wrote.</summary>
+    public HsmRemoteResult HsmRemote(string command)
+    {
+        if (_whyNot is null && !File.Exists(ShellPath))
+            throw new InvalidOperationException($"{ShellPath} is not there; './build.sh Build' makes it.");
+        return new HsmRemoteResult(
+            Run(ShellPath, "-NoProfile", "-NonInteractive", "-OutputFormat", "Json", "-Command", command));
+    }
+
+    /// <summary>Writes a file in the sandbox, with the directories above it.</summary>
+    /// <param name="path">Its absolute path.</param>
+    /// <param name="content">All of its content.</param>
+    /// <param name="mode">Its mode, as chmod takes it.</param>
+    public void WriteFile(string path, string content, string mode = "0644") =>
+        Run(DefaultDeadline, content, "install", "-D", "-m", mode, "/dev/stdin", path).Succeeded();
+
+    /// <summary>Makes a SoftHSM token with one EC P-256 key pair in the sandbox.</summary>
+    /// <param name="label">The token's label; no other test may use it.</param>
+    /// <param name="pin">The user PIN.</param>
+    /// <param name="keyLabel">The label of both keys; their id is 01.</param>
+    public SoftHsmToken CreateToken(string label, string pin = "123456", string keyLabel = "key")
+    {
+        // Two at once could take the same free slot.
+        lock (_tokenCreation)
+        {
+            Run("softhsm2-util", "--init-token", "--free", "--label", label, "--pin", pin, "--so-pin", "87654321").Succeeded();
+        }
+
+        Run(
+            "pkcs11-tool", "--module", SoftHsmToken.Module, "--token-label", label, "--login", "--pin", pin,
+            "--keypairgen", "--key-type", "EC:prime256v1", "--label", keyLabel, "--id", "01").Succeeded();
+        return new SoftHsmToken(label, pin, keyLabel);
+    }
+}
+
+/// <summary>A token that <see cref="SandboxFixture.CreateToken"/> made.</summary>
+public sealed record SoftHsmToken(string Label, string Pin, string KeyLabel)
+{
+    /// <summary>SoftHSM's module, a name that p11-kit, pkcs11-tool and p11tool all find.</summary>
+    public const string Module = "/usr/lib/softhsm/libsofthsm2.so";
+
+    /// <summary>A URI that only this token matches.</summary>
+    public string Uri => $"pkcs11:model=SoftHSM%20v2;token={System.Uri.EscapeDataString(Label)}";
+}
+
+/// <summary>What a program did.</summary>
+public sealed record CommandResult(string Command, int ExitCode, string StdOut, string StdErr)
+{
+    /// <summary>Fails the test unless the program succeeded; gives its output without the white space around it.</summary>
+    public string Succeeded()
+    {
+        if (ExitCode != 0)
+            Assert.Fail(ToString());
+        return StdOut.Trim();
+    }
+
+    public override string ToString() => $"{Command}\nexit status {ExitCode}\n--- output\n{StdOut}\n--- errors\n{StdErr}";
+
+    /// <summary>Runs a program on this machine, outside of the sandbox.</summary>
+    internal static CommandResult Of(TimeSpan deadline, string standardInput, string file, IEnumerable<string> arguments)
+    {
+        var start = new ProcessStartInfo(file, arguments)
+        {
+            UseShellExecute = false,
+            RedirectStandardInput = true,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+            StandardInputEncoding = new UTF8Encoding(encoderShouldEmitUTF8Identifier: false),
+        };
+        var command = string.Join(' ', start.ArgumentList.Prepend(file));
+        using var process = Process.Start(start)!;
+        var output = process.StandardOutput.ReadToEndAsync();
+        var errors = process.StandardError.ReadToEndAsync();
+        try
+        {
+            process.StandardInput.Write(standardInput);
+            process.StandardInput.Close();
+        }
+        catch (IOException)
+        {
+            // It ended without reading all of it, as it may.
+        }
+
+        // A daemon that it left behind may hold its output open, so the deadline is for the output too.
+        var ended = process.WaitForExit(deadline) && Task.WaitAll([output, errors], TimeSpan.FromSeconds(10));
+        if (!ended)
+        {
+            process.Kill(entireProcessTree: true);
+            Task.WaitAny([Task.WhenAll(output, errors)], TimeSpan.FromSeconds(1));
+            throw new TimeoutException(
+                $"Not ended after {deadline.TotalSeconds} s: {command}\n--- output\n{TextOf(output)}\n--- errors\n{TextOf(errors)}");
+        }
+
+        return new CommandResult(command, process.ExitCode, output.Result, errors.Result);
+    }
+
+    private static string TextOf(Task<string> reading) =>
+        reading.IsCompletedSuccessfully ? reading.Result : "(still open)";
+}
+
+/// <summary>What a PowerShell command did in the sandbox.</summary>
+public sealed class HsmRemoteResult
+{
+    private readonly CommandResult _result;
+
+    internal HsmRemoteResult(CommandResult result)
+    {
+        _result = result;
+        Output = string.IsNullOrWhiteSpace(result.StdOut) ? [] : Parse(result);
+    }
+
+    public int ExitCode => _result.ExitCode;
+
+    /// <summary>Errors, warnings and verbose messages, as text.</summary>
+    public string StdErr => _result.StdErr;
+
+    /// <summary>The objects that the command wrote.</summary>
+    public JsonElement[] Output { get; }
+
+    /// <summary>Fails the test unless the command succeeded; gives the objects that it wrote.</summary>
+    public JsonElement[] Succeeded()
+    {
+        _result.Succeeded();
+        return Output;
+    }
+
+    /// <summary>Fails the test unless the command succeeded and wrote one object; gives it.</summary>
+    public JsonElement SucceededWithOne()
+    {
+        _result.Succeeded();
+        if (Output.Length != 1)
+            Assert.Fail($"{Output.Length} objects instead of one: {_result}");
+        return Output[0];
+    }
+
+    public override string ToString() => _result.ToString();
+
+    private static JsonElement[] Parse(CommandResult result)
+    {
+        try
+        {
+            using var document = JsonDocument.Parse(result.StdOut);
+            return [.. document.RootElement.Clone().EnumerateArray()];
+        }
+        catch (JsonException e)
+        {
+            throw new InvalidDataException($"The output is not JSON ({e.Message}): {result}", e);
+        }
+    }
+}
