@@ -79,7 +79,7 @@ internal sealed class ScriptRunner(Runspace runspace, Interruption interruption,
     // The record of a text that ends too early has neither a position nor, without its exception, a message.
     private static ErrorRecord RecordOf(Exception exception) => exception switch
     {
-        IncompleteParseException => new ErrorRecord(exception, "IncompleteInput", ErrorCategory.ParserError, targetObject: null),
+        IncompleteParseException => new ErrorRecord(new InvalidOperationException(exception.Message), "IncompleteInput", ErrorCategory.ParserError, targetObject: null),
         IContainsErrorRecord { ErrorRecord: var record } => record,
         _ => new ErrorRecord(exception, "ScriptFailed", ErrorCategory.OperationStopped, targetObject: null),
     };

@@ -86,7 +86,7 @@ internal sealed class Session
     private static void OfferModules()
     {
         const string variable = "PSModulePath";
-        var others = Environment.GetEnvironmentVariable(variable)!.Split(Path.PathSeparator).Except([ModuleLocation.Root]);
+        var others = Environment.GetEnvironmentVariable(variable)!.Split(Path.PathSeparator).Except([ModuleLocation.Root], StringComparer.Ordinal);
         Environment.SetEnvironmentVariable(variable, string.Join(Path.PathSeparator, [ModuleLocation.Root, .. others]));
     }
 
