@@ -113,7 +113,7 @@ sealed class SocketLadder : IAsyncDisposable
         }
         catch (P11KitRpcException e)
         {
-            return name == P11SocketCheckName.Protocol ? causes.NotP11Kit(e) : SocketCauses.MalformedReply(e);
+            return name == P11SocketCheckName.Protocol ? causes.NotP11Kit(e) : causes.MalformedReply(e);
         }
     }
 
@@ -224,7 +224,7 @@ sealed class SocketLadder : IAsyncDisposable
     {
         var usable = tokens.Where(t => t.IsInitialized).ToList();
         if (endpoint.TargetUri is not { } targets)
-            return usable.Count == 0 ? SocketCauses.NotInitialized(tokens.Count) : new($"no target is known; {Count(usable.Count)}: {Labels(usable)}");
+            return usable.Count == 0 ? causes.NotInitialized(tokens.Count) : new($"no target is known; {Count(usable.Count)}: {Labels(usable)}");
         if (targets.Count == 0)
             return causes.NoTarget($"{Count(tokens.Count)} behind a server that has no target");
 
