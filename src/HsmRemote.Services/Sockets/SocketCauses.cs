@@ -5,7 +5,7 @@ using HsmRemote.Services.Pkcs11;
 namespace HsmRemote.Services.Sockets;
 
 /// <summary>Every way in which a check fails, in words: what was seen, what is wrong and why, and what to do.</summary>
-sealed class SocketCauses(ServerEndpoint endpoint, P11Identity identity, TimeSpan timeout)
+sealed class SocketCauses(P11SocketEndpoint endpoint, P11Identity identity, TimeSpan timeout)
 {
     readonly string path = endpoint.SocketPath;
     readonly string? name = endpoint.Name;

@@ -11,7 +11,7 @@ namespace HsmRemote.Services.Sockets;
 /// <summary>One climb: the checks in order, each resting on the last, to the first that fails.</summary>
 sealed class SocketLadder : IAsyncDisposable
 {
-    readonly ServerEndpoint endpoint;
+    readonly P11SocketEndpoint endpoint;
     readonly P11Identity identity;
     readonly TimeSpan timeout;
     readonly SocketCauses causes;
@@ -24,7 +24,7 @@ sealed class SocketLadder : IAsyncDisposable
     Pkcs11ErrorException? notInitialized;
     IReadOnlyList<Pkcs11Token> tokens = [];
 
-    internal SocketLadder(ServerEndpoint endpoint, P11Identity identity, TimeSpan timeout)
+    internal SocketLadder(P11SocketEndpoint endpoint, P11Identity identity, TimeSpan timeout)
     {
         this.endpoint = endpoint;
         this.identity = identity;

@@ -9,7 +9,7 @@ public sealed class TargetUriPolicyTests
 
     [Theory]
     [InlineData("pkcs11:token=t?pin-value=123456", "TargetUriHasPin")]
-    [InlineData("pkcs11:token=t;pin-source=/x", "TargetUriHasPin")]
+    [InlineData("pkcs11:token=t;pin-source=x", "TargetUriHasPin")]
     [InlineData("pkcs11:token=t;colour=red", "TargetUriNotForToken")]
     [InlineData("pkcs11:token=t;slot-id=3", "TargetUriNotForToken")]
     [InlineData("pkcs11:token=t;library-version=3", "TargetUriNotForToken")]

@@ -137,10 +137,5 @@ public sealed class IdentityTests : IDisposable
     }
 
     Task<P11SocketTest> TestAsync(P11IdentityRequest identity, string? path = null) =>
-        new P11SocketService(new NoServers()).TestAsync(null, path ?? directory.SocketPath, identity, TimeSpan.FromSeconds(30), Token);
-
-    sealed class NoServers : IServerLookup
-    {
-        public Task<ServerEndpoint> FindAsync(string name, CancellationToken cancellationToken) => throw new InvalidOperationException(name);
-    }
+        new P11SocketService().TestAsync(new(null, path ?? directory.SocketPath), identity, TimeSpan.FromSeconds(30), Token);
 }

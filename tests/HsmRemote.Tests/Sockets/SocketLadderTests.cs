@@ -262,7 +262,7 @@ public sealed class SocketLadderTests : IDisposable
         {
             using var soon = new CancellationTokenSource(TimeSpan.FromMilliseconds(200));
             await Assert.ThrowsAnyAsync<OperationCanceledException>(
-                () => new P11SocketService(new Lookup(null!)).TestAsync(null, path, new(), Long, soon.Token)).WaitAsync(TimeSpan.FromSeconds(10), Token);
+                () => new P11SocketService().TestAsync(new(null, path), new(), Long, soon.Token)).WaitAsync(TimeSpan.FromSeconds(10), Token);
         }
     }
 
@@ -306,11 +306,11 @@ public sealed class SocketLadderTests : IDisposable
     }
 
     Task<P11SocketTest> TestAsync(TimeSpan timeout, string? path = null) =>
-        new P11SocketService(new Lookup(null!)).TestAsync(null, path ?? directory.SocketPath, new P11IdentityRequest(), timeout, Token);
+        new P11SocketService().TestAsync(new(null, path ?? directory.SocketPath), new P11IdentityRequest(), timeout, Token);
 
     Task<P11SocketTest> TestTargetAsync(string[] target) =>
-        new P11SocketService(new Lookup(new("edge", directory.SocketPath, [.. target.Select(Pkcs11Uri.Parse)])))
-            .TestAsync("edge", null, new P11IdentityRequest(), Long, Token);
+        new P11SocketService().TestAsync(
+            new("edge", directory.SocketPath, [.. target.Select(Pkcs11Uri.Parse)]), new P11IdentityRequest(), Long, Token);
 
     static void Fails(P11SocketTest test, P11SocketCheckName check, P11SocketCause cause)
     {
@@ -323,9 +323,4 @@ public sealed class SocketLadderTests : IDisposable
     }
 
     static string Detail(P11SocketTest test, P11SocketCheckName check) => test.Checks.Single(c => c.Name == check).Detail;
-
-    sealed class Lookup(ServerEndpoint endpoint) : IServerLookup
-    {
-        public Task<ServerEndpoint> FindAsync(string name, CancellationToken cancellationToken) => Task.FromResult(endpoint);
-    }
 }
