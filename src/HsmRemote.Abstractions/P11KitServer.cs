@@ -1,0 +1,117 @@
+namespace HsmRemote;
+
+/// <summary>An instance of a p11-kit server under systemd: its units, its socket and its target.</summary>
+public sealed class P11KitServer
+{
+    /// <summary>The instance's name: of its units, of its directory in /etc.</summary>
+    public required string Name { get; init; }
+
+    /// <summary>What it is doing.</summary>
+    public required P11KitServerState State { get; init; }
+
+    /// <summary>How it serves.</summary>
+    public required P11KitServerMode Mode { get; init; }
+
+    /// <summary>Whether HsmRemote installed it; other instances are shown, tested and retargeted all the same.</summary>
+    public required bool IsManaged { get; init; }
+
+    /// <summary>Whether it starts with the machine.</summary>
+    public required bool Enabled { get; init; }
+
+    /// <summary>The socket's absolute path, or null when the units do not say.</summary>
+    public string? SocketPath { get; init; }
+
+    /// <summary>The socket's permissions, in octal (<c>0660</c>), or null when the server decides.</summary>
+    public string? SocketMode { get; init; }
+
+    /// <summary>The socket's owner, or null when the server decides.</summary>
+    public string? SocketUser { get; init; }
+
+    /// <summary>The socket's group, or null when the server decides.</summary>
+    public string? Group { get; init; }
+
+    /// <summary>The group's number, or null when there is no such group.</summary>
+    public uint? GroupId { get; init; }
+
+    /// <summary>The tokens that it exposes. Empty: none.</summary>
+    public required IReadOnlyList<Pkcs11Uri> TargetUri { get; init; }
+
+    /// <summary>The file that holds the target, or null when its units name none.</summary>
+    public string? ConfigPath { get; init; }
+
+    /// <summary>The connections that are open, or null when systemd does not count them for this mode.</summary>
+    public uint? Connections { get; init; }
+
+    /// <summary>The connections accepted since the socket was started, or null when systemd does not count them for this mode.</summary>
+    public uint? AcceptedConnections { get; init; }
+
+    /// <summary>The unit that listens: the socket, or the service of a daemon.</summary>
+    public required string Unit { get; init; }
+
+    /// <summary>That unit's file.</summary>
+    public string? UnitPath { get; init; }
+
+    /// <inheritdoc/>
+    public override string ToString() => Name;
+}
+
+/// <summary>What an instance is doing.</summary>
+public enum P11KitServerState
+{
+    /// <summary>It is not started.</summary>
+    Stopped,
+
+    /// <summary>It accepts connections.</summary>
+    Listening,
+
+    /// <summary>It is on its way up or down.</summary>
+    Changing,
+
+    /// <summary>It has failed; <c>systemctl status</c> of its unit says how.</summary>
+    Failed,
+}
+
+/// <summary>How an instance serves.</summary>
+public enum P11KitServerMode
+{
+    /// <summary>systemd accepts, and starts <c>p11-kit remote</c> for each connection.</summary>
+    PerConnection,
+
+    /// <summary>One <c>p11-kit server</c> accepts.</summary>
+    Daemon,
+}
+
+/// <summary>What an instance is to be. What is null stays as it is installed, or takes its default.</summary>
+public sealed record P11KitServerSpec
+{
+    /// <summary>The instance's name.</summary>
+    public required string Name { get; init; }
+
+    /// <summary>The socket's absolute path; by default /run/NAME/pkcs11.</summary>
+    public string? SocketPath { get; init; }
+
+    /// <summary>The socket's permissions; by default 0660.</summary>
+    public UnixFileMode? SocketMode { get; init; }
+
+    /// <summary>The socket's group; by default root.</summary>
+    public string? Group { get; init; }
+
+    /// <summary>The number that the group has, or is created with.</summary>
+    public uint? GroupId { get; init; }
+
+    /// <summary>The tokens to expose.</summary>
+    public IReadOnlyList<Pkcs11Uri>? TargetUri { get; init; }
+}
+
+/// <summary>The target of an instance: the tokens that it exposes.</summary>
+public sealed class P11TargetUri
+{
+    /// <summary>The instance.</summary>
+    public required string Name { get; init; }
+
+    /// <summary>The tokens that it exposes, one URI each. Empty: none. Binds to -Uri.</summary>
+    public required IReadOnlyList<Pkcs11Uri> Uri { get; init; }
+
+    /// <summary>The file that says so.</summary>
+    public required string Path { get; init; }
+}

@@ -1,0 +1,165 @@
+namespace HsmRemote;
+
+/// <summary>What was seen of a socket, from the side of the one who connects: a ladder of checks, each resting on the last.</summary>
+public sealed class P11SocketTest
+{
+    /// <summary>The instance, or null when a bare socket was tested.</summary>
+    public string? Name { get; init; }
+
+    /// <summary>The socket's absolute path.</summary>
+    public required string SocketPath { get; init; }
+
+    /// <summary>Who connected.</summary>
+    public required P11Identity Identity { get; init; }
+
+    /// <summary>True only when the token that the target asks for is there.</summary>
+    public required bool Succeeded { get; init; }
+
+    /// <summary>The check that failed, or null.</summary>
+    public P11SocketCheckName? FailedCheck { get; init; }
+
+    /// <summary>Why it failed; None when it did not.</summary>
+    public required P11SocketCause Cause { get; init; }
+
+    /// <summary>What is wrong and why, in a sentence each; null when nothing failed.</summary>
+    public string? Explanation { get; init; }
+
+    /// <summary>What to do about it, with commands that can be pasted; null when nothing failed.</summary>
+    public string? Remedy { get; init; }
+
+    /// <summary>The tokens that this identity sees.</summary>
+    public required IReadOnlyList<Pkcs11Token> Tokens { get; init; }
+
+    /// <summary>The version of the RPC protocol that the server answered with, or null when it did not.</summary>
+    public int? ServerVersion { get; init; }
+
+    /// <summary>How long the whole took.</summary>
+    public required TimeSpan Duration { get; init; }
+
+    /// <summary>The checks, in order.</summary>
+    public required IReadOnlyList<P11SocketCheck> Checks { get; init; }
+}
+
+/// <summary>One check of the ladder.</summary>
+/// <param name="Name">Which.</param>
+/// <param name="Status">How it ended.</param>
+/// <param name="Detail">What was seen.</param>
+/// <param name="Duration">How long it took.</param>
+public sealed record P11SocketCheck(P11SocketCheckName Name, P11SocketCheckStatus Status, string Detail, TimeSpan Duration);
+
+/// <summary>The checks, in order.</summary>
+public enum P11SocketCheckName
+{
+    /// <summary>The path is there, and its directories can be searched.</summary>
+    Path,
+
+    /// <summary>It is a socket.</summary>
+    SocketType,
+
+    /// <summary>The identity may write to it.</summary>
+    Permission,
+
+    /// <summary>Somebody listens and accepts.</summary>
+    Connect,
+
+    /// <summary>The far side did not refuse this peer.</summary>
+    Peer,
+
+    /// <summary>It speaks the p11-kit RPC protocol.</summary>
+    Protocol,
+
+    /// <summary>The modules behind it initialise.</summary>
+    Initialize,
+
+    /// <summary>There are slots with tokens.</summary>
+    Slots,
+
+    /// <summary>The tokens are the ones that the target asks for.</summary>
+    Target,
+}
+
+/// <summary>How a check ended.</summary>
+public enum P11SocketCheckStatus
+{
+    /// <summary>It is as it has to be.</summary>
+    Passed,
+
+    /// <summary>It is not; this is what to mend.</summary>
+    Failed,
+
+    /// <summary>It was not tried: a check before it failed, or it does not apply.</summary>
+    Skipped,
+}
+
+/// <summary>The stable code of what is wrong.</summary>
+public enum P11SocketCause
+{
+    /// <summary>Nothing is wrong.</summary>
+    None,
+
+    /// <summary>There is nothing at the path.</summary>
+    PathMissing,
+
+    /// <summary>A directory on the way cannot be searched by this identity.</summary>
+    DirectoryNotSearchable,
+
+    /// <summary>What is at the path is no socket.</summary>
+    NotASocket,
+
+    /// <summary>This identity may not write to the socket.</summary>
+    NotWritable,
+
+    /// <summary>The socket's file is there, and nobody listens on it.</summary>
+    NobodyListening,
+
+    /// <summary>Somebody listens, and its queue is full: it does not accept.</summary>
+    NeverAccepted,
+
+    /// <summary>The far side closed before its version byte, or refused.</summary>
+    ClosedByPeer,
+
+    /// <summary>The instance has no target, and so exposes nothing.</summary>
+    NoTarget,
+
+    /// <summary>It does not answer in time.</summary>
+    Silent,
+
+    /// <summary>What answers does not speak p11-kit's protocol.</summary>
+    NotP11Kit,
+
+    /// <summary>The far side closed in the middle of the conversation.</summary>
+    ConnectionLost,
+
+    /// <summary>It spoke p11-kit's protocol, and then sent something that is not of its form.</summary>
+    MalformedReply,
+
+    /// <summary>A call failed with a PKCS #11 error.</summary>
+    Pkcs11Error,
+
+    /// <summary>There is no slot with a token.</summary>
+    NoSlots,
+
+    /// <summary>There are tokens, and none is the one that the target asks for.</summary>
+    TargetNotFound,
+}
+
+/// <summary>Who connects: a uid, a gid, and the groups besides.</summary>
+/// <param name="UserId">The user's number.</param>
+/// <param name="GroupId">The primary group's number.</param>
+/// <param name="SupplementaryGroupId">The other groups' numbers.</param>
+/// <param name="UserName">The name that was asked for, or null.</param>
+public sealed record P11Identity(uint UserId, uint GroupId, IReadOnlyList<uint> SupplementaryGroupId, string? UserName = null)
+{
+    /// <inheritdoc/>
+    public override string ToString() =>
+        (UserName is null ? "" : $"{UserName} ")
+        + $"uid={UserId} gid={GroupId}"
+        + (SupplementaryGroupId.Count == 0 ? "" : $" groups={string.Join(',', SupplementaryGroupId)}");
+}
+
+/// <summary>Which identity to test as. All null: the caller.</summary>
+/// <param name="UserName">A user's name; its groups come with it.</param>
+/// <param name="UserId">A user's number.</param>
+/// <param name="GroupId">The primary group's number; by default the user's own.</param>
+/// <param name="SupplementaryGroupId">The other groups' numbers; by default none.</param>
+public sealed record P11IdentityRequest(string? UserName = null, uint? UserId = null, uint? GroupId = null, IReadOnlyList<uint>? SupplementaryGroupId = null);

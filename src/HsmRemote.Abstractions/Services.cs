@@ -1,0 +1,123 @@
+namespace HsmRemote;
+
+/// <summary>The services behind the cmdlets. The one implementation is in HsmRemote.Services, in a load context of its own.</summary>
+public interface IHsmRemoteServices
+{
+    /// <summary>Tokens, of the modules of this host and of sockets.</summary>
+    IPkcs11TokenService Tokens { get; }
+
+    /// <summary>Instances of p11-kit servers.</summary>
+    IP11KitServerService Servers { get; }
+
+    /// <summary>Tests of sockets.</summary>
+    IP11SocketService Sockets { get; }
+}
+
+/// <summary>Where a service says what it is doing. Safe to call from any thread.</summary>
+public interface IReporter
+{
+    /// <summary>A step, for -Verbose.</summary>
+    void Verbose(string message);
+
+    /// <summary>Something that the administrator should know.</summary>
+    void Warning(string message);
+
+    /// <summary>A failure that concerns one thing of several; the rest goes on.</summary>
+    void Error(HsmRemoteException error);
+}
+
+/// <summary>What to look for. All null: every token of every module in p11-kit's configuration.</summary>
+public sealed record Pkcs11TokenQuery
+{
+    /// <summary>Only tokens that this URI selects.</summary>
+    public Pkcs11Uri? Uri { get; init; }
+
+    /// <summary>Only this module: its name in p11-kit's configuration, or its file.</summary>
+    public string? Module { get; init; }
+
+    /// <summary>Only what this instance exposes.</summary>
+    public string? ServerName { get; init; }
+
+    /// <summary>Only what is behind this socket.</summary>
+    public string? SocketPath { get; init; }
+
+    /// <summary>Also slots whose token is not initialised.</summary>
+    public bool IncludeUninitialized { get; init; }
+
+    /// <summary>Also p11-kit's store of trusted certificates.</summary>
+    public bool IncludeTrust { get; init; }
+
+    /// <summary>How long a module or a socket may take.</summary>
+    public TimeSpan Timeout { get; init; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>The environment for the modules, such as SOFTHSM2_CONF: they do not see what was set in the session.</summary>
+    public IReadOnlyDictionary<string, string> Environment { get; init; } = new Dictionary<string, string>(StringComparer.Ordinal);
+}
+
+/// <summary>Finds tokens.</summary>
+public interface IPkcs11TokenService
+{
+    /// <summary>Lists tokens, module by module. A module that fails is reported, and the others are listed.</summary>
+    /// <exception cref="HsmRemoteException">Nothing can be listed: no such module, no such instance, no connection.</exception>
+    Task<IReadOnlyList<Pkcs11Token>> FindAsync(Pkcs11TokenQuery query, IReporter reporter, CancellationToken cancellationToken);
+
+    /// <summary>The names of the modules in p11-kit's configuration.</summary>
+    IReadOnlyList<string> ModuleNames();
+}
+
+/// <summary>Desired state compared with what is there: the changes that are missing, ready to be made.</summary>
+public interface IChangePlan : IDisposable
+{
+    /// <summary>The instance.</summary>
+    string Name { get; }
+
+    /// <summary>The changes, in order. Empty when there is nothing to do.</summary>
+    IReadOnlyList<PlannedChange> Changes { get; }
+
+    /// <summary>Makes the changes in order. When one fails, those made are undone.</summary>
+    /// <exception cref="HsmRemoteException">A change failed; the message says which, why, and whether all was undone.</exception>
+    Task ApplyAsync(IReporter reporter, CancellationToken cancellationToken);
+}
+
+/// <summary>Instances of p11-kit servers under this host's systemd.</summary>
+public interface IP11KitServerService
+{
+    /// <summary>Fails unless the caller may change system units.</summary>
+    /// <exception cref="HsmRemoteException">The caller is not root.</exception>
+    void RequireRoot();
+
+    /// <summary>Every instance that there is, by name.</summary>
+    IReadOnlyList<P11KitServer> Get(IReporter reporter);
+
+    /// <summary>The names of the instances, without asking systemd: for completion.</summary>
+    IReadOnlyList<string> Names();
+
+    /// <summary>What is missing for an instance to be as it should.</summary>
+    /// <exception cref="HsmRemoteException">It cannot be so: a name, a path or a group that is taken, a target that would be misread.</exception>
+    Task<IChangePlan> PlanInstallAsync(P11KitServerSpec spec, IReporter reporter, CancellationToken cancellationToken);
+
+    /// <summary>What has to go for an instance to be gone.</summary>
+    /// <exception cref="HsmRemoteException">Something else installed it.</exception>
+    IChangePlan PlanUninstall(string name, IReporter reporter);
+
+    /// <summary>What is missing for an instance to expose these tokens and no others.</summary>
+    /// <exception cref="HsmRemoteException">There is no such instance, or the server would misread a URI.</exception>
+    IChangePlan PlanTarget(string name, IReadOnlyList<Pkcs11Uri> target, IReporter reporter);
+
+    /// <summary>The target of an instance, as its file has it.</summary>
+    /// <exception cref="HsmRemoteException">There is no such instance, or its file has something else than URIs.</exception>
+    P11TargetUri GetTarget(string name);
+}
+
+/// <summary>Tests of sockets.</summary>
+public interface IP11SocketService
+{
+    /// <summary>Connects as an identity and climbs the ladder.</summary>
+    /// <param name="name">The instance, or null.</param>
+    /// <param name="socketPath">The socket, or null to take the instance's.</param>
+    /// <param name="identity">Who connects.</param>
+    /// <param name="timeout">For the whole.</param>
+    /// <param name="cancellationToken">Ends it.</param>
+    /// <exception cref="HsmRemoteException">There is no such instance or user, or the caller may not take on the identity.</exception>
+    Task<P11SocketTest> TestAsync(string? name, string? socketPath, P11IdentityRequest identity, TimeSpan timeout, CancellationToken cancellationToken);
+}

@@ -1,0 +1,18 @@
+using HsmRemote.Services.Pkcs11;
+using HsmRemote.Services.Server;
+using HsmRemote.Services.Sockets;
+
+namespace HsmRemote.Services;
+
+/// <summary>The services, put together. The cmdlets' side makes it by this name (see ServiceLoader).</summary>
+public sealed class HsmRemoteServices : IHsmRemoteServices
+{
+    /// <inheritdoc/>
+    public IPkcs11TokenService Tokens { get; } = new Pkcs11TokenService(new ServerLookup());
+
+    /// <inheritdoc/>
+    public IP11KitServerService Servers { get; } = new P11KitServerService();
+
+    /// <inheritdoc/>
+    public IP11SocketService Sockets { get; } = new P11SocketService(new ServerLookup());
+}

@@ -1,0 +1,60 @@
+using System.Runtime.InteropServices;
+
+namespace HsmRemote.Services.Native;
+
+/// <summary>What statx(2) says of a file. The structure is the same on every architecture.</summary>
+[StructLayout(LayoutKind.Sequential, Size = 256)]
+partial struct FileStatus
+{
+    const ushort TypeMask = 0xF000;
+    const ushort Socket = 0xC000;
+    const ushort Symlink = 0xA000;
+    const ushort Directory = 0x4000;
+
+    readonly uint mask;
+    readonly uint blockSize;
+    readonly ulong attributes;
+    readonly uint links;
+    internal readonly uint UserId;
+    internal readonly uint GroupId;
+    readonly ushort mode;
+    readonly ushort padding;
+    internal readonly ulong Inode;
+
+    internal readonly UnixFileMode Permissions => (UnixFileMode)(mode & 0xFFF);
+
+    internal readonly bool IsSocket => (mode & TypeMask) == Socket;
+
+    internal readonly bool IsSymlink => (mode & TypeMask) == Symlink;
+
+    internal readonly bool IsDirectory => (mode & TypeMask) == Directory;
+
+    internal readonly bool GroupMayWrite => (mode & 0x10) != 0;
+
+    internal readonly string TypeName => (mode & TypeMask) switch
+    {
+        Socket => "a socket",
+        Symlink => "a symbolic link",
+        Directory => "a directory",
+        0x8000 => "a regular file",
+        0x2000 => "a character device",
+        0x6000 => "a block device",
+        0x1000 => "a pipe",
+        _ => "an unknown type of file",
+    };
+
+    /// <summary>Mode, owner and group in one expression: <c>0660 root:hsm(992)</c>.</summary>
+    internal readonly string Describe() =>
+        $"0{Convert.ToString(mode & 0xFFF, 8).PadLeft(3, '0')} {Accounts.FindUser(UserId)?.Name ?? "?"}({UserId}):{Accounts.FindGroup(GroupId)?.Name ?? "?"}({GroupId})";
+
+    /// <summary>Reads the status of what a path leads to; on failure the result is errno, else 0.</summary>
+    internal static int TryRead(string path, out FileStatus status)
+    {
+        const int CurrentDirectory = -100; // AT_FDCWD
+        const uint BasicStatistics = 0x7FF; // STATX_BASIC_STATS
+        return statx(CurrentDirectory, path, 0, BasicStatistics, out status) < 0 ? Marshal.GetLastPInvokeError() : 0;
+    }
+
+    [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int statx(int directory, string path, int flags, uint mask, out FileStatus status);
+}

@@ -1,0 +1,83 @@
+namespace HsmRemote.Services.Plan;
+
+/// <summary>One change that can be made and taken back.</summary>
+abstract class PlanStep(PlannedChange change)
+{
+    internal PlannedChange Change { get; } = change;
+
+    /// <summary>Makes the change.</summary>
+    internal abstract Task ApplyAsync(CancellationToken cancellationToken);
+
+    /// <summary>Takes back what <see cref="ApplyAsync"/> did. Called for steps that were made, the last one first.</summary>
+    internal virtual Task UndoAsync() => Task.CompletedTask;
+
+    /// <summary>
+    /// Brings what runs back in line with the files, once these are as they were. Called in order, also for the step that
+    /// failed: a restart that failed has stopped something.
+    /// </summary>
+    internal virtual Task SettleAsync() => Task.CompletedTask;
+}
+
+/// <summary>The changes that lead from what is there to what is wanted.</summary>
+sealed class ChangePlan(string name, IReadOnlyList<PlanStep> steps, IDisposable systemd) : IChangePlan
+{
+    public string Name { get; } = name;
+
+    public IReadOnlyList<PlannedChange> Changes { get; } = [.. steps.Select(s => s.Change)];
+
+    public async Task ApplyAsync(IReporter reporter, CancellationToken cancellationToken)
+    {
+        for (var i = 0; i < steps.Count; i++)
+        {
+            var change = steps[i].Change;
+            try
+            {
+                cancellationToken.ThrowIfCancellationRequested();
+                var started = TimeProvider.System.GetTimestamp();
+                await steps[i].ApplyAsync(cancellationToken);
+                reporter.Verbose($"{change.Description} ({TimeProvider.System.GetElapsedTime(started).TotalMilliseconds:F0} ms)");
+            }
+            catch (Exception e)
+            {
+                var notUndone = await UndoAsync(i, reporter);
+                if (e is OperationCanceledException)
+                    throw;
+                throw new HsmRemoteException(
+                    "ChangeFailed", (e as HsmRemoteException)?.Kind ?? FailureKind.InvalidOperation,
+                    $"Step {i + 1} of {steps.Count} for '{Name}' failed: {Lower(change.Description)}: {e.Message.TrimEnd('.')}. "
+                    + (notUndone.Count == 0
+                        ? "The steps before it were undone: nothing has changed."
+                        : $"Not all could be undone; still changed: {string.Join("; ", notUndone)}."),
+                    (e as HsmRemoteException)?.Remedy ?? "Mend the cause and run the command again.", change.Target, e);
+            }
+        }
+    }
+
+    /// <summary>Goes back to where the plan began, and says what could not be undone.</summary>
+    async Task<List<string>> UndoAsync(int failed, IReporter reporter)
+    {
+        List<string> failures = [];
+        foreach (var step in steps.Take(failed).Reverse())
+            await TryAsync(step, step.UndoAsync);
+        foreach (var step in steps.Take(failed + 1))
+            await TryAsync(step, step.SettleAsync);
+        reporter.Verbose($"Undone: {failed - failures.Count} of {failed} steps");
+        return failures;
+
+        async Task TryAsync(PlanStep step, Func<Task> undo)
+        {
+            try
+            {
+                await undo();
+            }
+            catch (Exception e)
+            {
+                failures.Add($"{Lower(step.Change.Description)} ({e.Message})");
+            }
+        }
+    }
+
+    public void Dispose() => systemd.Dispose();
+
+    static string Lower(string sentence) => char.ToLowerInvariant(sentence[0]) + sentence[1..];
+}

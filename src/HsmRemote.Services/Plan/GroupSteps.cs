@@ -1,0 +1,42 @@
+using System.Globalization;
+using HsmRemote.Services.Native;
+
+namespace HsmRemote.Services.Plan;
+
+/// <summary>A group is created by systemd-sysusers(8), as its sysusers.d file asks for it.</summary>
+sealed class CreateGroupStep(string group, uint? id, string sysusersPath)
+    : PlanStep(new PlannedChange(ChangeKind.CreateGroup, group, $"Create the group {group}{(id is null ? "" : $" with id {id}")}"))
+{
+    internal override async Task ApplyAsync(CancellationToken cancellationToken)
+    {
+        var result = await ChildProcess.RunAsync("systemd-sysusers", [sysusersPath], cancellationToken);
+        var made = Accounts.FindGroup(group);
+        if (result.ExitCode != 0 || made is null)
+            throw new InvalidOperationException($"systemd-sysusers ended with {result.ExitCode}: {result.Errors.Trim()}");
+        if (id is not null && made.Id != id)
+        {
+            await UndoAsync();
+            throw new InvalidOperationException($"systemd-sysusers gave it the id {made.Id}: {result.Errors.Trim()}");
+        }
+    }
+
+    internal override Task UndoAsync() => RemoveGroupStep.RemoveAsync(group);
+}
+
+/// <summary>A group that an instance brought is removed with it.</summary>
+sealed class RemoveGroupStep(Group group)
+    : PlanStep(new PlannedChange(ChangeKind.RemoveGroup, group.Name, $"Remove the group {group.Name}"))
+{
+    internal override Task ApplyAsync(CancellationToken cancellationToken) => RemoveAsync(group.Name);
+
+    internal override Task UndoAsync() => RunAsync("groupadd", "--system", "--gid", group.Id.ToString(CultureInfo.InvariantCulture), group.Name);
+
+    internal static Task RemoveAsync(string group) => RunAsync("groupdel", group);
+
+    static async Task RunAsync(string program, params string[] arguments)
+    {
+        var result = await ChildProcess.RunAsync(program, arguments, CancellationToken.None);
+        if (result.ExitCode != 0)
+            throw new InvalidOperationException($"{program} ended with {result.ExitCode}: {result.Errors.Trim()}");
+    }
+}

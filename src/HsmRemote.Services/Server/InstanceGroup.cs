@@ -1,0 +1,41 @@
+using HsmRemote.Services.Native;
+using HsmRemote.Services.Systemd;
+
+namespace HsmRemote.Services.Server;
+
+/// <summary>The group that came with an instance, as its sysusers.d file remembers.</summary>
+static class InstanceGroup
+{
+    /// <summary>The sysusers.d(5) file that asks for a group.</summary>
+    internal static string SysusersFile(string instance, string group, uint? id) =>
+        $"# Written by HsmRemote: the group came with the instance {instance}, and goes with it.\n"
+        + $"g {group} {id?.ToString() ?? "-"}\n";
+
+    /// <summary>The group's name, or null when the instance brought none.</summary>
+    internal static string? Owned(InstanceLayout layout) =>
+        File.Exists(layout.SysusersPath)
+            ? File.ReadLines(layout.SysusersPath).Select(line => line.Split(' ')).FirstOrDefault(words => words is ["g", _, _])?[1]
+            : null;
+
+    /// <summary>The group when it can go: it is there, and nobody else uses it. Else null, and a remark says who does.</summary>
+    internal static Group? Removable(ISystemdManager systemd, InstanceLayout layout, string name, IReporter reporter)
+    {
+        if (Accounts.FindGroup(name) is not { } group)
+            return null;
+        var users = group.Members
+            .Concat(PrimaryUsers(group.Id))
+            .Concat(ServerInventory.List(systemd, reporter)
+                .Where(s => string.Equals(s.Group, name, StringComparison.Ordinal) && !string.Equals(s.Name, layout.Name, StringComparison.Ordinal))
+                .Select(s => s.Name))
+            .Distinct(StringComparer.Ordinal)
+            .ToList();
+        if (users.Count == 0)
+            return group;
+        reporter.Warning($"The group {name} stays: it is used by {string.Join(", ", users)}.");
+        return null;
+    }
+
+    // groupdel refuses a group that is somebody's primary one, so this asks first. Only local users can have a local group so.
+    static IEnumerable<string> PrimaryUsers(uint id) =>
+        File.ReadLines("/etc/passwd").Select(line => line.Split(':')).Where(f => f.Length > 3 && string.Equals(f[3], id.ToString(), StringComparison.Ordinal)).Select(f => f[0]);
+}

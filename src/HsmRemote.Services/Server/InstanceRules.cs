@@ -1,0 +1,94 @@
+using System.Text;
+using System.Text.RegularExpressions;
+using HsmRemote.Services.Native;
+using HsmRemote.Services.Systemd;
+
+namespace HsmRemote.Services.Server;
+
+/// <summary>What an instance's name, socket and group may be. All of it is checked before anything is changed.</summary>
+static partial class InstanceRules
+{
+    // sun_path of unix(7) has 108 bytes, one of them for the NUL.
+    const int MaxSocketPathBytes = 107;
+
+    internal static void CheckName(string name)
+    {
+        if (!Name().IsMatch(name))
+        {
+            throw new HsmRemoteException(
+                "NameInvalid", FailureKind.InvalidArgument,
+                $"'{name}' cannot be an instance's name: it becomes the name of units and directories.",
+                "Use letters, digits, '-', '_' and '.', with a letter or digit first, at most 64.", name);
+        }
+    }
+
+    /// <summary>Refuses a name whose units are somebody else's, and units that are masked.</summary>
+    internal static void CheckUnitsAreFree(ISystemdManager systemd, InstanceLayout layout)
+    {
+        foreach (var unit in new[] { layout.SocketUnit, layout.ServiceTemplate, $"{layout.Name}.service" })
+        {
+            var state = systemd.FileState(unit);
+            if (state.StartsWith("masked", StringComparison.Ordinal))
+            {
+                throw new HsmRemoteException(
+                    "UnitMasked", FailureKind.InvalidOperation, $"{unit} is masked, so it cannot be started.", $"Run: systemctl unmask {unit}", unit);
+            }
+
+            if (state.Length > 0 && !ServerInventory.IsOurs(Path.Combine(UnitFile.Directory, unit)))
+            {
+                throw new HsmRemoteException(
+                    "NameInUse", FailureKind.Exists, $"There is a unit {unit} that HsmRemote did not install, so no instance can be called '{layout.Name}'.",
+                    "Choose another -Name.", layout.Name);
+            }
+        }
+    }
+
+    internal static void CheckSocketPath(string path, string name, IReadOnlyList<P11KitServer> servers)
+    {
+        if (!path.StartsWith('/') || path.EndsWith('/') || path.Any(char.IsControl)
+            || !string.Equals(Path.GetFullPath(path), path, StringComparison.Ordinal))
+            throw Invalid("it must be absolute, without '.' or '..', and the path of a file");
+        if (Encoding.UTF8.GetByteCount(path) is > MaxSocketPathBytes and var length)
+            throw Invalid($"it has {length} bytes, and Linux allows a socket's path {MaxSocketPathBytes}");
+        if (FileStatus.TryRead(path, out var status) == 0 && !status.IsSocket)
+            throw Invalid("there is something else than a socket");
+        if (servers.FirstOrDefault(s => string.Equals(s.SocketPath, path, StringComparison.Ordinal) && !string.Equals(s.Name, name, StringComparison.Ordinal)) is { } other)
+            throw Invalid($"the instance '{other.Name}' has it");
+
+        HsmRemoteException Invalid(string why) => new(
+            "SocketPathInvalid", FailureKind.InvalidArgument, $"'{path}' cannot be the socket of '{name}': {why}.", $"Leave -SocketPath out for /run/{name}/pkcs11.", path);
+    }
+
+    /// <summary>Refuses a group that cannot be had under its name and number.</summary>
+    internal static void CheckGroup(string group, uint? id)
+    {
+        var known = Accounts.FindGroup(group);
+        if (known is null && !GroupName().IsMatch(group))
+        {
+            throw new HsmRemoteException(
+                "GroupInvalid", FailureKind.InvalidArgument, $"There is no group '{group}', and systemd-sysusers would not create one of that name.",
+                "Use lower-case letters, digits, '-' and '_', with a letter or '_' first, at most 31.", group);
+        }
+
+        if (known is not null && id is not null && known.Id != id)
+        {
+            throw new HsmRemoteException(
+                "GroupIdMismatch", FailureKind.Exists, $"The group '{group}' is there with the id {known.Id}, not {id}; renumbering it would orphan its files.",
+                $"Leave -GroupId out, or use -GroupId {known.Id}, or another -Group.", group);
+        }
+
+        if (known is null && id is { } wanted && Accounts.FindGroup(wanted) is { } holder)
+        {
+            throw new HsmRemoteException(
+                "GroupIdInUse", FailureKind.Exists, $"The group id {wanted} that '{group}' is to have is that of the group '{holder.Name}'.",
+                $"Use -Group {holder.Name}, or another -GroupId.", group);
+        }
+    }
+
+    [GeneratedRegex(@"\A[A-Za-z0-9][A-Za-z0-9_.-]{0,63}\z", RegexOptions.CultureInvariant, 1000)]
+    private static partial Regex Name();
+
+    // What systemd takes for a name in strict mode (systemd.io/USER_NAMES).
+    [GeneratedRegex(@"\A[a-z_][a-z0-9_-]{0,30}\z", RegexOptions.CultureInvariant, 1000)]
+    private static partial Regex GroupName();
+}

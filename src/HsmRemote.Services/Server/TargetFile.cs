@@ -1,0 +1,78 @@
+using System.Text;
+using HsmRemote.Services.Plan;
+using HsmRemote.Services.Systemd;
+
+namespace HsmRemote.Services.Server;
+
+/// <summary>The configuration file of an instance, and the target in it.</summary>
+sealed class TargetFile
+{
+    const UnixFileMode DefaultMode = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead | UnixFileMode.OtherRead;
+
+    readonly FileImage? image;
+    readonly EnvironmentFile environment;
+
+    TargetFile(string path, FileImage? image)
+    {
+        Path = path;
+        this.image = image;
+        environment = EnvironmentFile.Parse(image is null ? "" : Encoding.UTF8.GetString(image.Content));
+    }
+
+    internal string Path { get; }
+
+    internal bool Exists => image is not null;
+
+    /// <summary>The target's URIs as they are written, which unbraced expansion separates by white space.</summary>
+    IEnumerable<string> Words =>
+        (environment[InstanceLayout.TargetVariable] ?? "").Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries);
+
+    internal static TargetFile Read(string path) => new(path, AtomicFile.Read(path));
+
+    /// <exception cref="HsmRemoteException">One of them is no PKCS #11 URI.</exception>
+    internal IReadOnlyList<Pkcs11Uri> Uris() => [.. Words.Select(word =>
+        Pkcs11Uri.TryParse(word, out var uri, out var error) ? uri : throw Malformed(error))];
+
+    /// <summary>Those that are URIs; the others are reported, since the server may make of them what nobody meant.</summary>
+    internal IReadOnlyList<Pkcs11Uri> ValidUris(IReporter reporter)
+    {
+        List<Pkcs11Uri> valid = [];
+        foreach (var word in Words)
+        {
+            if (Pkcs11Uri.TryParse(word, out var uri, out var error))
+                valid.Add(uri);
+            else
+                reporter.Warning(Malformed(error).Message);
+        }
+
+        return valid;
+    }
+
+    /// <summary>The step that makes this the target, or null when it is. Comments and other variables stay.</summary>
+    /// <exception cref="HsmRemoteException">What the file says depends on systemd's version.</exception>
+    internal PlanStep? Retarget(IReadOnlyList<Pkcs11Uri> target)
+    {
+        var wanted = string.Join(' ', target);
+        if (image is not null && string.Equals(environment[InstanceLayout.TargetVariable] ?? "", wanted, StringComparison.Ordinal))
+            return null;
+        if (environment.IsAmbiguous)
+        {
+            throw new HsmRemoteException(
+                "ConfigAmbiguous", FailureKind.InvalidData,
+                $"{Path} has a comment that ends in a backslash: up to systemd 253 it goes on in the next line, from 254 on it does not.",
+                "Remove the backslash and run the command again.", Path);
+        }
+
+        var before = image is null
+            ? EnvironmentFile.Parse(
+                "# The tokens that this instance exposes: PKCS #11 URIs, separated by spaces. None: nothing is exposed.\n"
+                + "# Set-P11TargetUri writes it, and checks what it writes. It holds at the next connection.\n")
+            : environment;
+        var content = Encoding.UTF8.GetBytes(before.With(InstanceLayout.TargetVariable, wanted).ToString());
+        return new WriteFileStep(Path, image, image is null ? new FileImage(content, DefaultMode, 0, 0) : image with { Content = content });
+    }
+
+    HsmRemoteException Malformed(string error) => new(
+        "TargetUriMalformed", FailureKind.InvalidData, $"{InstanceLayout.TargetVariable} in {Path} has a word that is no PKCS #11 URI. {error}",
+        "Set the target anew: Get-Pkcs11Token -Label LABEL | Set-P11TargetUri -Name NAME.", Path);
+}

@@ -1,0 +1,35 @@
+using HsmRemote.Services.Native;
+
+namespace HsmRemote.Services.Server;
+
+/// <summary>Lets systemd itself judge unit files before they are put in place: systemd-analyze verify.</summary>
+static class UnitVerifier
+{
+    /// <param name="units">File name and content of each unit.</param>
+    /// <param name="cancellationToken">Ends it.</param>
+    /// <exception cref="HsmRemoteException">systemd has something to say about one of them.</exception>
+    internal static async Task VerifyAsync(IReadOnlyDictionary<string, string> units, CancellationToken cancellationToken)
+    {
+        var directory = Directory.CreateTempSubdirectory("hsmremote-");
+        try
+        {
+            foreach (var (name, content) in units)
+                await File.WriteAllTextAsync(Path.Combine(directory.FullName, name), content, cancellationToken);
+            var result = await ChildProcess.RunAsync(
+                "systemd-analyze", ["verify", "--man=no", "--recursive-errors=no", .. units.Keys.Select(name => Path.Combine(directory.FullName, name))],
+                cancellationToken);
+            // It also grumbles about units of the system that these bring in; only what names one of ours counts.
+            var complaints = result.Errors.Split('\n').Where(line => units.Keys.Any(name => line.Contains(name, StringComparison.Ordinal))).ToList();
+            if (complaints.Count > 0)
+            {
+                throw new HsmRemoteException(
+                    "UnitRejected", FailureKind.InvalidArgument, $"systemd would not take the units: {string.Join(" ", complaints).Trim()}.",
+                    "Change the value that it names.", string.Join(", ", units.Keys));
+            }
+        }
+        finally
+        {
+            directory.Delete(recursive: true);
+        }
+    }
+}

@@ -1,0 +1,8 @@
+namespace HsmRemote.Services.Sockets;
+
+/// <summary>How one check of the ladder ended.</summary>
+/// <param name="Detail">What was seen, short enough for a column.</param>
+/// <param name="Cause">None when it passed.</param>
+/// <param name="Explanation">What is wrong, and why.</param>
+/// <param name="Remedy">What to do.</param>
+sealed record Rung(string Detail, P11SocketCause Cause = P11SocketCause.None, string? Explanation = null, string? Remedy = null);

@@ -1,0 +1,255 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Net.Sockets;
+using System.Text;
+using HsmRemote.Services.Native;
+using HsmRemote.Services.P11KitRpc;
+using HsmRemote.Services.Pkcs11;
+
+namespace HsmRemote.Services.Sockets;
+
+/// <summary>One climb: the checks in order, each resting on the last, to the first that fails.</summary>
+sealed class SocketLadder : IAsyncDisposable
+{
+    readonly ServerEndpoint endpoint;
+    readonly P11Identity identity;
+    readonly TimeSpan timeout;
+    readonly SocketCauses causes;
+    readonly (P11SocketCheckName Name, Func<CancellationToken, Task<Rung>> Check)[] rungs;
+
+    FileStatus status;
+    Socket? socket;
+    P11KitRpcClient? client;
+    P11KitRpcException? notP11Kit;
+    Pkcs11ErrorException? notInitialized;
+    IReadOnlyList<Pkcs11Token> tokens = [];
+
+    internal SocketLadder(ServerEndpoint endpoint, P11Identity identity, TimeSpan timeout)
+    {
+        this.endpoint = endpoint;
+        this.identity = identity;
+        this.timeout = timeout;
+        causes = new(endpoint, identity, timeout);
+        rungs =
+        [
+            (P11SocketCheckName.Path, PathAsync),
+            (P11SocketCheckName.SocketType, SocketTypeAsync),
+            (P11SocketCheckName.Permission, PermissionAsync),
+            (P11SocketCheckName.Connect, ConnectAsync),
+            (P11SocketCheckName.Peer, PeerAsync),
+            (P11SocketCheckName.Protocol, ProtocolAsync),
+            (P11SocketCheckName.Initialize, InitializeAsync),
+            (P11SocketCheckName.Slots, SlotsAsync),
+            (P11SocketCheckName.Target, TargetAsync),
+        ];
+    }
+
+    internal async Task<P11SocketTest> ClimbAsync(CancellationToken cancellationToken)
+    {
+        using var deadline = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        deadline.CancelAfter(timeout);
+        var started = Stopwatch.GetTimestamp();
+        List<P11SocketCheck> checks = [];
+        (P11SocketCheckName Name, Rung Rung)? failed = null;
+        foreach (var (name, check) in rungs)
+        {
+            if (failed is not null)
+            {
+                checks.Add(new(name, P11SocketCheckStatus.Skipped, $"not tried: {failed.Value.Name} failed", TimeSpan.Zero));
+                continue;
+            }
+
+            var checkStarted = Stopwatch.GetTimestamp();
+            var rung = await TryAsync(name, check, deadline.Token, cancellationToken);
+            cancellationToken.ThrowIfCancellationRequested();
+            var passed = rung.Cause == P11SocketCause.None;
+            checks.Add(new(name, passed ? P11SocketCheckStatus.Passed : P11SocketCheckStatus.Failed, rung.Detail, Stopwatch.GetElapsedTime(checkStarted)));
+            if (!passed)
+                failed = (name, rung);
+        }
+
+        return new P11SocketTest
+        {
+            Name = endpoint.Name,
+            SocketPath = endpoint.SocketPath,
+            Identity = identity,
+            Succeeded = failed is null,
+            FailedCheck = failed?.Name,
+            Cause = failed?.Rung.Cause ?? P11SocketCause.None,
+            Explanation = failed?.Rung.Explanation,
+            Remedy = failed?.Rung.Remedy,
+            Tokens = tokens,
+            ServerVersion = client?.Version,
+            Duration = Stopwatch.GetElapsedTime(started),
+            Checks = checks,
+        };
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        if (client is not null)
+            await client.DisposeAsync();
+        socket?.Dispose();
+    }
+
+    /// <summary>What may go wrong at any rung, said in the same way for all.</summary>
+    async Task<Rung> TryAsync(P11SocketCheckName name, Func<CancellationToken, Task<Rung>> check, CancellationToken deadline, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await check(deadline);
+        }
+        catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
+        {
+            return causes.Silent();
+        }
+        catch (Pkcs11ErrorException e)
+        {
+            return causes.Pkcs11Error(e);
+        }
+        catch (P11KitRpcException e) when (e.Fault == RpcFault.Closed)
+        {
+            return name == P11SocketCheckName.Peer ? causes.ClosedByPeer(e) : causes.ConnectionLost(e);
+        }
+        catch (P11KitRpcException e)
+        {
+            return name == P11SocketCheckName.Protocol ? causes.NotP11Kit(e) : SocketCauses.MalformedReply(e);
+        }
+    }
+
+    async Task<Rung> PathAsync(CancellationToken deadline)
+    {
+        switch (await IdentityThread.RunAsync(identity, thread => SocketPathWalk.Walk(thread, endpoint.SocketPath), deadline))
+        {
+            case PathWalkResult.Missing missing:
+                return causes.PathMissing(missing);
+            case PathWalkResult.Barred barred:
+                return causes.DirectoryNotSearchable(barred);
+            case PathWalkResult.Found found:
+                status = found.Status;
+                return new(string.Equals(found.RealPath, endpoint.SocketPath, StringComparison.Ordinal) ? "it is there" : $"it is {found.RealPath}");
+            case var other:
+                throw new UnreachableException($"{other}");
+        }
+    }
+
+    Task<Rung> SocketTypeAsync(CancellationToken deadline) =>
+        Task.FromResult(status.IsSocket ? new Rung($"a socket, inode {status.Inode}") : causes.NotASocket(status));
+
+    async Task<Rung> PermissionAsync(CancellationToken deadline)
+    {
+        var errno = await IdentityThread.RunAsync(identity, thread => thread.CanWrite(endpoint.SocketPath), deadline);
+        return errno switch
+        {
+            0 => new($"{status.Describe()} lets {identity} write"),
+            _ => causes.NotWritable(status),
+        };
+    }
+
+    async Task<Rung> ConnectAsync(CancellationToken deadline)
+    {
+        (socket, var errno) = await UnixSocketConnector.ConnectAsync(endpoint.SocketPath, identity, deadline);
+        return errno switch
+        {
+            0 => new("somebody listens"),
+            Errno.EAGAIN => causes.NeverAccepted(),
+            Errno.EACCES or Errno.EPERM => causes.RefusedBySecurityModule(),
+            Errno.EPROTOTYPE => causes.AnotherKindOfSocket(),
+            Errno.ENOENT or Errno.ENOTDIR => causes.PathMissing(new(endpoint.SocketPath, "it was removed meanwhile")),
+            Errno.ECONNREFUSED => causes.NobodyListening(),
+            _ => throw new HsmRemoteException(
+                "ConnectFailed", FailureKind.Unavailable,
+                $"Cannot connect to {endpoint.SocketPath}: {System.Runtime.InteropServices.Marshal.GetPInvokeErrorMessage(errno)}.", target: endpoint.SocketPath),
+        };
+    }
+
+    async Task<Rung> PeerAsync(CancellationToken deadline)
+    {
+        var listener = Describe(UnixSocketConnector.Listener(socket!));
+        try
+        {
+            client = await P11KitRpcClient.ConnectAsync(new NetworkStream(socket!, ownsSocket: true), deadline);
+        }
+        catch (P11KitRpcException e) when (e.Fault == RpcFault.Malformed)
+        {
+            // It answered, so it did not refuse; what it is worth is the next check's to say.
+            notP11Kit = e;
+        }
+        catch (OperationCanceledException)
+        {
+            return new($"{listener} neither refuses nor answers");
+        }
+
+        return new($"{listener} accepts");
+    }
+
+    async Task<Rung> ProtocolAsync(CancellationToken deadline)
+    {
+        if (notP11Kit is not null)
+            return causes.NotP11Kit(notP11Kit);
+        deadline.ThrowIfCancellationRequested();
+        try
+        {
+            // An echo gives the right version: only a whole reply shows that p11-kit's protocol is spoken.
+            await client!.InitializeAsync(deadline);
+        }
+        catch (Pkcs11ErrorException e)
+        {
+            notInitialized = e;
+        }
+
+        return new($"p11-kit RPC, version {client!.Version}");
+    }
+
+    async Task<Rung> InitializeAsync(CancellationToken deadline)
+    {
+        if (notInitialized is not null)
+            return causes.Pkcs11Error(notInitialized);
+        var info = await client!.GetInfoAsync(deadline);
+        var library = Encoding.UTF8.GetString(info.LibraryDescription.AsSpan().TrimEnd(" \0"u8));
+        return new($"{library} {info.LibraryVersion}, PKCS #11 {info.CryptokiVersion}");
+    }
+
+    async Task<Rung> SlotsAsync(CancellationToken deadline)
+    {
+        (tokens, var failures) = await RpcTokens.ReadAsync(client!, endpoint.SocketPath, deadline);
+        if (tokens.Count == 0)
+            return failures.Count == 0 ? causes.NoSlots() : causes.Pkcs11Error(failures[0]);
+        return new(Count(tokens.Count) + (failures.Count == 0 ? "" : $"; {failures.Count} more cannot be read ({failures[0].Name})"));
+    }
+
+    Task<Rung> TargetAsync(CancellationToken deadline) => Task.FromResult(Target());
+
+    Rung Target()
+    {
+        var usable = tokens.Where(t => t.IsInitialized).ToList();
+        if (endpoint.TargetUri is not { } targets)
+            return usable.Count == 0 ? SocketCauses.NotInitialized(tokens.Count) : new($"no target is known; {Count(usable.Count)}: {Labels(usable)}");
+        if (targets.Count == 0)
+            return causes.NoTarget($"{Count(tokens.Count)} behind a server that has no target");
+
+        var missing = targets.FirstOrDefault(target => !usable.Exists(t => target.Matches(t.Uri)));
+        return missing is null
+            ? new(Labels(usable.Where(t => targets.Any(target => target.Matches(t.Uri)))))
+            : causes.TargetNotFound(missing, TargetMismatch.Nearest(missing, tokens));
+    }
+
+    static string Count(int tokens) => tokens == 1 ? "1 token" : $"{tokens} tokens";
+
+    static string Labels(IEnumerable<Pkcs11Token> tokens) => string.Join(", ", tokens.Select(t => $"'{t.Label}'"));
+
+    static string Describe((int ProcessId, uint UserId, uint GroupId) listener)
+    {
+        string? command = null;
+        try
+        {
+            command = File.ReadAllText(string.Create(CultureInfo.InvariantCulture, $"/proc/{listener.ProcessId}/comm")).Trim();
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // It has ended since, or lives in another PID namespace; the numbers are what counts.
+        }
+
+        return $"{command ?? "the listener"} (pid={listener.ProcessId} uid={listener.UserId} gid={listener.GroupId})";
+    }
+}

@@ -1,0 +1,182 @@
+using System.Diagnostics.CodeAnalysis;
+
+namespace HsmRemote.Services.Systemd;
+
+/// <summary>The manager of system units. For one thread at a time.</summary>
+interface ISystemdManager : IDisposable
+{
+    /// <summary>Reads the unit files again (systemctl daemon-reload).</summary>
+    void Reload();
+
+    /// <summary>Makes a unit start with the machine.</summary>
+    void Enable(string unit);
+
+    /// <summary>The reverse of <see cref="Enable"/>.</summary>
+    void Disable(string unit);
+
+    /// <summary>Starts a unit and waits for the result.</summary>
+    void Start(string unit, CancellationToken cancellationToken);
+
+    /// <summary>Restarts a unit, or starts it, and waits for the result.</summary>
+    void Restart(string unit, CancellationToken cancellationToken);
+
+    /// <summary>Stops a unit and waits for the result.</summary>
+    void Stop(string unit, CancellationToken cancellationToken);
+
+    /// <summary>Forgets that units of a pattern failed.</summary>
+    void ResetFailed(string pattern);
+
+    /// <summary>The units whose names fit a pattern and that are not at rest: active, on the way, or failed.</summary>
+    IReadOnlyList<string> List(string pattern);
+
+    /// <summary>The state of enablement: enabled, disabled, static, masked …; empty when there is no such file.</summary>
+    string FileState(string unit);
+
+    /// <summary>The properties of a unit and of its type; null when no such unit can be loaded.</summary>
+    UnitProperties? Load(string unit);
+}
+
+/// <summary>The properties of a unit, by the names that org.freedesktop.systemd1(5) gives them.</summary>
+sealed class UnitProperties(Dictionary<string, object?> values)
+{
+    internal string Text(string name) => values.GetValueOrDefault(name) as string ?? "";
+
+    internal bool Flag(string name) => values.GetValueOrDefault(name) is true;
+
+    internal uint? Number(string name) => values.GetValueOrDefault(name) as uint?;
+
+    /// <summary>An array of structures, each as the list of its members.</summary>
+    internal IEnumerable<IReadOnlyList<object?>> Rows(string name) =>
+        values.GetValueOrDefault(name) is List<object?> rows ? rows.OfType<List<object?>>() : [];
+}
+
+/// <summary>systemd's manager over the system bus, org.freedesktop.systemd1(5).</summary>
+sealed class SystemdManager : ISystemdManager
+{
+    const string Destination = "org.freedesktop.systemd1";
+    const string ManagerPath = "/org/freedesktop/systemd1";
+    const string ManagerInterface = "org.freedesktop.systemd1.Manager";
+
+    readonly SystemBus bus = SystemBus.Open();
+    bool subscribed;
+
+    public void Reload() => Manager("Reload");
+
+    // runtime: false, force: false.
+    public void Enable(string unit) => Manager("EnableUnitFiles", new[] { unit }, false, false);
+
+    public void Disable(string unit) => Manager("DisableUnitFiles", new[] { unit }, false);
+
+    public void Start(string unit, CancellationToken cancellationToken) => RunJob("StartUnit", unit, cancellationToken);
+
+    public void Restart(string unit, CancellationToken cancellationToken) => RunJob("RestartUnit", unit, cancellationToken);
+
+    public void Stop(string unit, CancellationToken cancellationToken)
+    {
+        try
+        {
+            RunJob("StopUnit", unit, cancellationToken);
+        }
+        catch (SystemBusException e) when (IsNoSuchUnit(e))
+        {
+            // A unit that systemd does not have loaded is stopped.
+        }
+    }
+
+    public void ResetFailed(string pattern)
+    {
+        foreach (var unit in List(pattern))
+        {
+            try
+            {
+                Manager("ResetFailedUnit", unit);
+            }
+            catch (SystemBusException e) when (IsNoSuchUnit(e))
+            {
+                // It was collected in between.
+            }
+        }
+    }
+
+    public IReadOnlyList<string> List(string pattern) =>
+        // Each row: name, description, load state, active state, …
+        [.. Rows(Manager("ListUnitsByPatterns", Array.Empty<string>(), new[] { pattern }))
+            .Where(row => row[3] is not "inactive")
+            .Select(row => (string)row[0]!)];
+
+    public string FileState(string unit)
+    {
+        try
+        {
+            return (string)Manager("GetUnitFileState", unit)[0]!;
+        }
+        catch (SystemBusException e) when (e.Name is "org.freedesktop.DBus.Error.FileNotFound" or "org.freedesktop.systemd1.NoSuchUnit")
+        {
+            return "";
+        }
+    }
+
+    public UnitProperties? Load(string unit)
+    {
+        var path = (string)Manager("LoadUnit", unit)[0]!;
+        var properties = new UnitProperties(Properties(path, "Unit"));
+        if (properties.Text("LoadState") is not "loaded")
+            return null;
+        var type = char.ToUpperInvariant(unit[unit.LastIndexOf('.') + 1]) + unit[(unit.LastIndexOf('.') + 2)..];
+        return new UnitProperties(Properties(path, "Unit", type));
+    }
+
+    public void Dispose() => bus.Dispose();
+
+    /// <summary>Queues a job and waits until systemd says how it ended: the call itself only says that it is queued.</summary>
+    void RunJob(string method, string unit, CancellationToken cancellationToken)
+    {
+        if (!subscribed)
+        {
+            bus.Call("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "AddMatch",
+                $"type='signal',sender='{Destination}',interface='{ManagerInterface}',member='JobRemoved'");
+            Manager("Subscribe");
+            subscribed = true;
+        }
+
+        var job = (string)Manager(method, unit, "replace")[0]!;
+        while (true)
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            if (bus.NextSignal(ManagerInterface, "JobRemoved", TimeSpan.FromMilliseconds(100)) is not [_, string removed, _, string result])
+                continue;
+            if (!string.Equals(removed, job, StringComparison.Ordinal))
+                continue;
+            if (result is not "done")
+                throw new SystemBusException($"{Destination}.JobFailed", Explain(unit, result));
+            return;
+        }
+    }
+
+    string Explain(string unit, string result)
+    {
+        var cause = Load(unit)?.Text("Result") is { Length: > 0 } text and not "success" ? $", result {text}" : "";
+        return $"its job ended with '{result}'{cause}; 'journalctl -u {unit}' has the details";
+    }
+
+    Dictionary<string, object?> Properties(string path, params string[] types)
+    {
+        Dictionary<string, object?> all = new(StringComparer.Ordinal);
+        foreach (var type in types)
+        {
+            var pairs = bus.Call(Destination, path, "org.freedesktop.DBus.Properties", "GetAll", $"{Destination}.{type}");
+            foreach (var pair in Rows(pairs))
+                all[(string)pair[0]!] = pair[1];
+        }
+
+        return all;
+    }
+
+    List<object?> Manager(string method, params ReadOnlySpan<object> arguments) =>
+        bus.Call(Destination, ManagerPath, ManagerInterface, method, arguments);
+
+    static bool IsNoSuchUnit(SystemBusException e) => e.Name is "org.freedesktop.systemd1.NoSuchUnit";
+
+    [SuppressMessage("Performance", "CA1859", Justification = "The rows are read, never changed.")]
+    static IEnumerable<IReadOnlyList<object?>> Rows(List<object?> reply) => ((List<object?>)reply[0]!).OfType<List<object?>>();
+}

@@ -1,0 +1,41 @@
+using System.Text;
+
+namespace HsmRemote.Services.Systemd;
+
+/// <summary>Writes a unit file, systemd.unit(5), with the escaping that each directive wants.</summary>
+sealed class UnitFile
+{
+    /// <summary>Where an administrator's units are; they come before a package's.</summary>
+    internal const string Directory = "/etc/systemd/system";
+
+    readonly StringBuilder text = new();
+
+    internal UnitFile Comment(string line)
+    {
+        text.Append("# ").Append(line).Append('\n');
+        return this;
+    }
+
+    internal UnitFile Section(string name)
+    {
+        if (text.Length > 0)
+            text.Append('\n');
+        text.Append('[').Append(name).Append("]\n");
+        return this;
+    }
+
+    /// <summary>A directive whose value is taken as it is: systemd expands the specifiers in it.</summary>
+    internal UnitFile Set(string directive, string value)
+    {
+        text.Append(directive).Append('=').Append(value).Append('\n');
+        return this;
+    }
+
+    /// <summary>A directive whose value means itself: its percent signs are no specifiers.</summary>
+    internal UnitFile SetLiteral(string directive, string value) => Set(directive, Literal(value));
+
+    /// <summary>Text that systemd reads as itself where it expands specifiers.</summary>
+    internal static string Literal(string value) => value.Replace("%", "%%", StringComparison.Ordinal);
+
+    public override string ToString() => text.ToString();
+}

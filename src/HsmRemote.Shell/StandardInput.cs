@@ -1,0 +1,45 @@
+using System.Management.Automation;
+using System.Management.Automation.Language;
+
+namespace HsmRemote.Shell;
+
+/// <summary>Standard input where it is not a terminal: the script itself, or the lines that a script takes from it.</summary>
+internal static class StandardInput
+{
+    public static string ReadScript()
+    {
+        using var reader = new StreamReader(Console.OpenStandardInput());
+        return reader.ReadToEnd();
+    }
+
+    /// <summary>The lines for $input; null for a script that does not look at it.</summary>
+    /// <remarks>
+    /// A script that takes nothing must not wait for the end of an input that its caller merely left open, and leaves
+    /// it to the native commands that it runs.
+    /// </remarks>
+    public static PSDataCollection<string>? LinesFor(string script)
+    {
+        if (!Console.IsInputRedirected || !TakesInput(script))
+            return null;
+        var lines = new PSDataCollection<string>();
+        var reader = new Thread(() => Feed(lines)) { IsBackground = true, Name = "standard input" };
+        reader.Start();
+        return lines;
+    }
+
+    private static bool TakesInput(string script)
+    {
+        var tree = Parser.ParseInput(script, out _, out _);
+        return tree.ProcessBlock is not null
+            || tree.Find(static node => node is VariableExpressionAst { VariablePath.UserPath: var name }
+                && name.Equals("input", StringComparison.OrdinalIgnoreCase), searchNestedScriptBlocks: false) is not null;
+    }
+
+    private static void Feed(PSDataCollection<string> lines)
+    {
+        using var reader = new StreamReader(Console.OpenStandardInput());
+        while (reader.ReadLine() is { } line)
+            lines.Add(line);
+        lines.Complete();
+    }
+}

@@ -1,0 +1,74 @@
+using System.Management.Automation;
+using System.Text;
+
+namespace HsmRemote.Commands;
+
+/// <summary>What the cmdlets share that change something: a plan is made, shown or asked about as a whole, and applied.</summary>
+public abstract class ChangeCommand : HsmRemoteCommand
+{
+    bool IsWhatIf =>
+        MyInvocation.BoundParameters.TryGetValue("WhatIf", out var given)
+            ? LanguagePrimitives.IsTrue(given)
+            : LanguagePrimitives.IsTrue(SessionState.PSVariable.GetValue("WhatIfPreference"));
+
+    /// <summary>Without root, says so before anything else. What would be done can be asked by anyone.</summary>
+    protected override void BeginProcessing()
+    {
+        if (!IsWhatIf)
+        {
+            Await<object?>(_ =>
+            {
+                Services.Servers.RequireRoot();
+                return null;
+            });
+        }
+    }
+
+    /// <summary>Makes a plan come true, unless -WhatIf or an answer says no, and writes what came of it.</summary>
+    private protected void Carry(IChangePlan plan, string what)
+    {
+        using (plan)
+        {
+            var isWhatIf = IsWhatIf;
+            if (plan.Changes.Count == 0)
+                WriteVerbose($"{what}: nothing to do.");
+            // One question for the whole plan, and one list of what it would change.
+            else if (ShouldProcess(Describe(plan, what, withDifferences: true), $"{Describe(plan, what, withDifferences: false)}\nGo on?", "Confirm"))
+            {
+                Await<object?>(
+                    async (reporter, cancellation) =>
+                    {
+                        await plan.ApplyAsync(reporter, cancellation);
+                        return null;
+                    },
+                    leave: false);
+            }
+            else if (!isWhatIf)
+                return;
+
+            WriteObject(new P11ChangeResult
+            {
+                Name = plan.Name,
+                Changed = plan.Changes.Count > 0,
+                Changes = plan.Changes,
+                WhatIf = isWhatIf,
+            });
+        }
+    }
+
+    static string Describe(IChangePlan plan, string what, bool withDifferences)
+    {
+        var text = new StringBuilder($"{what}:");
+        foreach (var change in plan.Changes)
+        {
+            text.Append("\n  ").Append(change.Description);
+            if (withDifferences && change.Difference is { } difference)
+            {
+                foreach (var line in difference.Split('\n'))
+                    text.Append("\n      ").Append(line);
+            }
+        }
+
+        return text.ToString();
+    }
+}

@@ -1,0 +1,139 @@
+using System.Collections.Concurrent;
+using System.Management.Automation;
+
+namespace HsmRemote.Commands;
+
+/// <summary>
+/// What all cmdlets share: services run off the pipeline thread, so that Ctrl-C is answered at once, and what they report is
+/// written on it, as the engine demands.
+/// </summary>
+public abstract class HsmRemoteCommand : PSCmdlet, IDisposable
+{
+    readonly CancellationTokenSource stopping = new();
+
+    private protected static IHsmRemoteServices Services => ServiceLoader.Services;
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        stopping.Dispose();
+        GC.SuppressFinalize(this);
+    }
+
+    /// <summary>Called by the engine, on another thread, when the pipeline is stopped.</summary>
+    protected override void StopProcessing() => stopping.Cancel();
+
+    /// <summary>Runs work of a service to its end, or until the pipeline is stopped. A failure ends the command.</summary>
+    /// <param name="work">The work.</param>
+    /// <param name="leave">Whether it may be left behind when the pipeline is stopped: not while it undoes what it changed.</param>
+    private protected T Await<T>(Func<IReporter, CancellationToken, Task<T>> work, bool leave = true)
+    {
+        var reporter = new PipelineReporter();
+        var task = Task.Run(() => work(reporter, stopping.Token));
+        // Whatever way it ends, it is the end of what is reported.
+        _ = task.ContinueWith(_ => reporter.Complete(), CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
+        try
+        {
+            foreach (var record in reporter.Take(leave ? stopping.Token : CancellationToken.None))
+                record(this);
+            return task.GetAwaiter().GetResult();
+        }
+        catch (OperationCanceledException) when (stopping.IsCancellationRequested)
+        {
+            throw new PipelineStoppedException();
+        }
+        catch (HsmRemoteException e)
+        {
+            ThrowTerminatingError(ToErrorRecord(e));
+            throw;
+        }
+    }
+
+    /// <summary>The same, for work that has nothing to wait for itself.</summary>
+    private protected T Await<T>(Func<IReporter, T> work) => Await((reporter, _) => Task.FromResult(work(reporter)));
+
+    /// <summary>Reads a URI that was typed in, or ends the command.</summary>
+    private protected Pkcs11Uri ParseUri(string text)
+    {
+        if (Pkcs11Uri.TryParse(text, out var uri, out var error))
+            return uri;
+        // The text is not repeated: it may hold a PIN.
+        ThrowTerminatingError(ToErrorRecord(new HsmRemoteException(
+            "UriMalformed", FailureKind.InvalidArgument, $"The value of -Uri is no PKCS #11 URI. {error}",
+            "Take it from Get-Pkcs11Token or 'p11tool --list-tokens', in quotes.", "-Uri")));
+        throw new InvalidOperationException();
+    }
+
+    /// <summary>The instances of names or patterns. A name that is not there is an error, a pattern that fits none is not.</summary>
+    private protected IEnumerable<P11KitServer> FindServers(string[] names)
+    {
+        var servers = Await(reporter => Services.Servers.Get(reporter));
+        foreach (var name in names)
+        {
+            var pattern = WildcardPattern.Get(name, WildcardOptions.None);
+            var found = servers.Where(server => pattern.IsMatch(server.Name)).ToList();
+            if (found.Count == 0 && !WildcardPattern.ContainsWildcardCharacters(name))
+            {
+                WriteError(ToErrorRecord(new HsmRemoteException(
+                    "ServerNotFound", FailureKind.NotFound, $"There is no p11-kit server '{name}' on this host.",
+                    servers.Count == 0
+                        ? $"Install it: Install-P11KitServer -Name {name} -Group GROUP."
+                        : $"There is: {string.Join(", ", servers)}.",
+                    name)));
+            }
+
+            foreach (var server in found)
+                yield return server;
+        }
+    }
+
+    /// <summary>An absolute path: the session's location is not that of the process.</summary>
+    private protected string Resolve(string path) => SessionState.Path.GetUnresolvedProviderPathFromPSPath(path);
+
+    private protected static ErrorRecord ToErrorRecord(HsmRemoteException e)
+    {
+        var category = e.Kind switch
+        {
+            FailureKind.InvalidArgument => ErrorCategory.InvalidArgument,
+            FailureKind.InvalidData => ErrorCategory.InvalidData,
+            FailureKind.NotFound => ErrorCategory.ObjectNotFound,
+            FailureKind.Exists => ErrorCategory.ResourceExists,
+            FailureKind.PermissionDenied => ErrorCategory.PermissionDenied,
+            FailureKind.Unavailable => ErrorCategory.ResourceUnavailable,
+            FailureKind.Timeout => ErrorCategory.OperationTimeout,
+            _ => ErrorCategory.InvalidOperation,
+        };
+        var record = new ErrorRecord(e, e.ErrorId, category, e.Target);
+        if (e.Remedy is not null)
+            record.ErrorDetails = new ErrorDetails(e.Message) { RecommendedAction = e.Remedy };
+        return record;
+    }
+
+    /// <summary>Collects what a service reports, from any thread, for the pipeline thread to write.</summary>
+    sealed class PipelineReporter : IReporter
+    {
+        readonly BlockingCollection<Action<HsmRemoteCommand>> records = [];
+
+        public void Verbose(string message) => Add(command => command.WriteVerbose(message));
+
+        public void Warning(string message) => Add(command => command.WriteWarning(message));
+
+        public void Error(HsmRemoteException error) => Add(command => command.WriteError(ToErrorRecord(error)));
+
+        internal void Complete() => records.CompleteAdding();
+
+        internal IEnumerable<Action<HsmRemoteCommand>> Take(CancellationToken cancellationToken) => records.GetConsumingEnumerable(cancellationToken);
+
+        void Add(Action<HsmRemoteCommand> record)
+        {
+            try
+            {
+                records.Add(record);
+            }
+            catch (InvalidOperationException)
+            {
+                // From a native call that was abandoned: nobody listens any more.
+            }
+        }
+    }
+}

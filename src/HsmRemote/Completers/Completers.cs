@@ -1,0 +1,70 @@
+using HsmRemote.Commands;
+
+namespace HsmRemote.Completers;
+
+/// <summary>Completes the names of instances.</summary>
+public sealed class ServerNameCompleter : ValueCompleter
+{
+    private protected override IEnumerable<string> Values() => ServiceLoader.Services.Servers.Names();
+}
+
+/// <summary>Completes the names of modules in p11-kit's configuration.</summary>
+public sealed class ModuleNameCompleter : ValueCompleter
+{
+    private protected override IEnumerable<string> Values() => ServiceLoader.Services.Tokens.ModuleNames();
+}
+
+/// <summary>Completes the labels of tokens.</summary>
+public sealed class TokenLabelCompleter : ValueCompleter
+{
+    private protected override IEnumerable<string> Values() => Tokens.Now().Select(token => token.Label);
+}
+
+/// <summary>Completes the URIs of tokens.</summary>
+public sealed class TokenUriCompleter : ValueCompleter
+{
+    private protected override IEnumerable<string> Values() => Tokens.Now().Select(token => token.Uri.ToString());
+}
+
+/// <summary>Completes the names of local groups.</summary>
+public sealed class GroupNameCompleter : ValueCompleter
+{
+    private protected override IEnumerable<string> Values() => Accounts.Names("/etc/group");
+}
+
+/// <summary>Completes the names of local users.</summary>
+public sealed class UserNameCompleter : ValueCompleter
+{
+    private protected override IEnumerable<string> Values() => Accounts.Names("/etc/passwd");
+}
+
+static class Accounts
+{
+    internal static IEnumerable<string> Names(string file) => File.ReadLines(file).Select(line => line.Split(':')[0]);
+}
+
+static class Tokens
+{
+    // Nobody waits longer for TAB.
+    static readonly TimeSpan Patience = TimeSpan.FromSeconds(1);
+
+    internal static IReadOnlyList<Pkcs11Token> Now() =>
+        ServiceLoader.Services.Tokens
+            .FindAsync(new Pkcs11TokenQuery { Timeout = Patience, Environment = GetPkcs11TokenCommand.SessionEnvironment() }, new Silence(), CancellationToken.None)
+            .GetAwaiter().GetResult();
+
+    sealed class Silence : IReporter
+    {
+        public void Verbose(string message)
+        {
+        }
+
+        public void Warning(string message)
+        {
+        }
+
+        public void Error(HsmRemoteException error)
+        {
+        }
+    }
+}
