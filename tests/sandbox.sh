@@ -27,7 +27,7 @@ cannot() {
 # command dies with its nsenter, so a caller that kills what it started has killed it.
 set_entry() {
     entry=(
-        nsenter --all --target "$1" -- /usr/bin/setpriv --pdeathsig KILL /usr/bin/env -i -C "$repo"
+        nsenter --all --root --target "$1" -- /usr/bin/setpriv --pdeathsig KILL /usr/bin/env -i -C "$repo"
         PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 "TERM=${TERM:-dumb}"
         DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1 ${dotnet:+"DOTNET_ROOT=$dotnet"}
     )
