@@ -94,6 +94,7 @@ story() {
         say "SKIPPED, the container: $why_no_image"
     fi
 
+    journalctl --sync
     say 'Who connected?'
     run "journalctl --quiet --no-hostname --output=short -u 'edge@*' | grep Started | tail -n 4"
 
