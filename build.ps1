@@ -62,7 +62,7 @@ function Invoke-Build {
 function Test-Layout {
     $module = [IO.Directory]::GetDirectories("$output/HsmRemote")[0]
     $needed = 'HsmRemote.dll', 'HsmRemote.psd1', 'HsmRemote.Abstractions.dll',
-        'Dependencies/HsmRemote.Services.dll', 'Dependencies/Pkcs11Interop.dll'
+        'Dependencies/HsmRemote.Services.dll', 'Dependencies/Pkcs11Interop.dll', 'Dependencies/DiffPlex.dll'
     $allowed = '^Formatting/\w+(\.\w+)*\.ps1xml$', '^en-US/(HsmRemote\.dll-Help\.xml|about_\w+\.help\.txt)$'
     $found = foreach ($file in [IO.Directory]::EnumerateFiles($module, '*', 'AllDirectories')) {
         [IO.Path]::GetRelativePath($module, $file)

@@ -63,12 +63,12 @@ find_powershell() {
         return
     fi
     # A shell of its own: build.ps1 publishes output/shell, which it could not do while running in it.
-    if ! [[ -x $bootstrap/hsmremote ]] || [[ $(find src/HsmRemote.Shell Directory.*.props -newer $bootstrap/hsmremote.dll -print -quit) ]]; then
+    if ! [[ -x $bootstrap/hsmremote ]] || [[ $(find src/HsmRemote.Shell Directory.*.props -newer $bootstrap/hsmremote -print -quit) ]]; then
         rm -rf "$bootstrap" "$bootstrap.new"
         dotnet publish src/HsmRemote.Shell --configuration Release --verbosity quiet -p:PublishDir="$PWD/$bootstrap.new/" \
             || fail 'the shell did not build'
         # publish keeps the times of unchanged files; this one says when it was made.
-        touch $bootstrap.new/hsmremote.dll
+        touch $bootstrap.new/hsmremote
         mv "$bootstrap.new" "$bootstrap"
         say "no pwsh 7.6 here; built the project's own shell in $((SECONDS - started)) s"
     fi

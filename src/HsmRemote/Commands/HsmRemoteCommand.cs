@@ -104,8 +104,9 @@ public abstract class HsmRemoteCommand : PSCmdlet, IDisposable
             _ => ErrorCategory.InvalidOperation,
         };
         var record = new ErrorRecord(e, e.ErrorId, category, e.Target);
+        // The engine shows the recommendation in a line of its own; the exception's message has it all.
         if (e.Remedy is not null)
-            record.ErrorDetails = new ErrorDetails(e.Message) { RecommendedAction = e.Remedy };
+            record.ErrorDetails = new ErrorDetails(e.Failure) { RecommendedAction = e.Remedy };
         return record;
     }
 
