@@ -14,7 +14,7 @@ public sealed class ShellModuleTests : IDisposable
         // The shell finds its module from where its own files lie, so that a link would not do.
         foreach (var file in Directory.EnumerateFiles(ShellProcess.Directory))
             File.Copy(file, Path.Combine(shell.FullName, Path.GetFileName(file)));
-        _executable = Path.Combine(shell.FullName, "hsmremote");
+        _executable = Path.Combine(shell.FullName, ShellProcess.Name);
     }
 
     private string ModuleDirectory => Path.Combine(_root.FullName, "HsmRemote", HsmRemote.Shell.ShellVersion.Number);

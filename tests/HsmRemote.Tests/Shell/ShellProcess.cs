@@ -14,7 +14,10 @@ internal static class ShellProcess
     public static string Directory { get; } = Path.GetFullPath(Path.Combine(
         AppContext.BaseDirectory, "..", "..", "HsmRemote.Shell", Path.GetFileName(Path.TrimEndingDirectorySeparator(AppContext.BaseDirectory))));
 
-    public static string Executable { get; } = Path.Combine(Directory, "hsmremote");
+    /// <summary>The program before it is published under its name.</summary>
+    public const string Name = "HsmRemote.Shell";
+
+    public static string Executable { get; } = Path.Combine(Directory, Name);
 
     public static Task<ShellResult> RunAsync(params string[] arguments) => RunWithInputAsync(input: "", arguments);
 

@@ -115,7 +115,7 @@ public sealed class ShellTerminalTests
     public async Task A_terminal_gets_colour_and_NO_COLOR_takes_it_away()
     {
         using var coloured = new ShellTerminal("-c '[pscustomobject]@{ A = 1 }; nope'");
-        using var plain = new ShellTerminal("-c '$env:NO_COLOR = 1; & \"$PSHOME/hsmremote\" -NoModule -c \"[pscustomobject]@{ A = 1 }; nope\"'");
+        using var plain = new ShellTerminal($"-c '$env:NO_COLOR = 1; & \"$PSHOME/{ShellProcess.Name}\" -NoModule -c \"[pscustomobject]@{{ A = 1 }}; nope\"'");
 
         Assert.Equal(1, await coloured.ExitCodeAsync());
         await plain.ExitCodeAsync();
