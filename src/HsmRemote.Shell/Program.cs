@@ -1,3 +1,5 @@
+using System.Globalization;
+
 namespace HsmRemote.Shell;
 
 internal static class Program
@@ -8,6 +10,9 @@ internal static class Program
     {
         // The engine reads this when it is first touched; what a host does with its keys is for nobody's statistics.
         Environment.SetEnvironmentVariable("POWERSHELL_TELEMETRY_OPTOUT", "1");
+
+        // The language of help and messages. The engine also breaks lines between words only in a language that it knows.
+        CultureInfo.CurrentUICulture = CultureInfo.DefaultThreadCurrentUICulture = CultureInfo.GetCultureInfo("en-US");
 
         var commandLine = CommandLine.Parse(arguments);
         if (commandLine.Error is { } error)

@@ -1,0 +1,242 @@
+using System.Text.Json;
+
+namespace HsmRemote.SystemTests;
+
+/// <summary>Install-, Get- and Uninstall-P11KitServer on a real systemd.</summary>
+public sealed class InstallTests(SandboxFixture sandbox)
+{
+    [Fact]
+    public void An_install_listens_for_the_group_and_exposes_nothing_until_it_is_told()
+    {
+        var result = sandbox.HsmRemote("Install-P11KitServer -Name inst-new -Group inst-new-users -GroupId 7001").SucceededWithOne();
+        Assert.Equal("inst-new", Text(result, "Name"));
+        Assert.True(result.GetProperty("Changed").GetBoolean());
+        Assert.Equal(
+            ["CreateDirectory", "CreateFile", "CreateGroup", "CreateFile", "CreateFile", "CreateFile", "ReloadManager", "EnableUnit", "StartUnit"],
+            result.GetProperty("Changes").EnumerateArray().Select(c => Text(c, "Kind")));
+
+        Assert.Equal("660 root inst-new-users socket", sandbox.Run("stat", "-c", "%a %U %G %F", "/run/inst-new/pkcs11").Succeeded());
+        Assert.Equal("inst-new-users:x:7001:", sandbox.Run("getent", "group", "inst-new-users").Succeeded());
+        Assert.Equal("enabled", sandbox.Run("systemctl", "is-enabled", "inst-new.socket").Succeeded());
+        Assert.Equal("active", sandbox.Run("systemctl", "is-active", "inst-new.socket").Succeeded());
+        Assert.Empty(sandbox.HsmRemote("Get-P11TargetUri inst-new").SucceededWithOne().GetProperty("Uri").EnumerateArray());
+
+        var test = sandbox.HsmRemote("Test-P11Socket inst-new").SucceededWithOne();
+        Assert.False(test.GetProperty("Succeeded").GetBoolean());
+        Assert.Equal("NoTarget", Text(test, "Cause"));
+        Assert.Contains("Set-P11TargetUri -Name inst-new", Text(test, "Remedy"), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_second_install_changes_nothing_and_nor_does_one_that_says_less()
+    {
+        sandbox.HsmRemote("Install-P11KitServer -Name inst-twice -Group root -SocketMode 0600").SucceededWithOne();
+        foreach (var again in new[] { "-Group root -SocketMode 0600", "", "-Group root", "-SocketMode 600" })
+        {
+            var result = sandbox.HsmRemote($"Install-P11KitServer -Name inst-twice {again}").SucceededWithOne();
+            Assert.False(result.GetProperty("Changed").GetBoolean(), result.ToString());
+            Assert.Empty(result.GetProperty("Changes").EnumerateArray());
+        }
+
+        Assert.Equal("0600", Text(sandbox.HsmRemote("Get-P11KitServer inst-twice").SucceededWithOne(), "SocketMode"));
+    }
+
+    [Fact]
+    public void WhatIf_lists_the_changes_that_a_run_would_make_and_makes_none()
+    {
+        const string Install = "Install-P11KitServer -Name inst-whatif -Group inst-whatif-users";
+        var predicted = sandbox.HsmRemote($"{Install} -WhatIf").SucceededWithOne();
+        Assert.True(predicted.GetProperty("WhatIf").GetBoolean());
+        Assert.DoesNotContain("inst-whatif", sandbox.Shell("ls -R /etc/systemd/system; cat /etc/group; ls /etc").Succeeded(), StringComparison.Ordinal);
+
+        var made = sandbox.HsmRemote(Install).SucceededWithOne();
+        Assert.Equal(Descriptions(predicted), Descriptions(made));
+        var shown = sandbox.Run(SandboxFixture.ShellPath, "-NoProfile", "-Command", "Install-P11KitServer inst-whatif -SocketMode 0666 -WhatIf");
+        Assert.Contains("-SocketMode=0660\n", Unindented(shown.Succeeded()), StringComparison.Ordinal);
+        Assert.Contains("+SocketMode=0666\n", Unindented(shown.StdOut), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Another_path_mode_and_group_converge_and_nothing_of_the_old_form_stays()
+    {
+        sandbox.HsmRemote("Install-P11KitServer -Name inst-move -Group inst-move-old").SucceededWithOne();
+        sandbox.HsmRemote("Install-P11KitServer -Name inst-move -Group inst-move-new -SocketMode 0666 -SocketPath /run/inst-moved/sub/p11").SucceededWithOne();
+
+        Assert.Equal("666 root inst-move-new", sandbox.Run("stat", "-c", "%a %U %G", "/run/inst-moved/sub/p11").Succeeded());
+        Assert.NotEqual(0, sandbox.Run("test", "-e", "/run/inst-move").ExitCode);
+        Assert.NotEqual(0, sandbox.Run("getent", "group", "inst-move-old").ExitCode);
+        Assert.False(sandbox.HsmRemote("Install-P11KitServer -Name inst-move").SucceededWithOne().GetProperty("Changed").GetBoolean());
+    }
+
+    [Fact]
+    public void What_drifted_is_put_right()
+    {
+        sandbox.HsmRemote("Install-P11KitServer -Name inst-drift").SucceededWithOne();
+        sandbox.Shell("systemctl disable --now inst-drift.socket; sed -i s/SocketMode=0660/SocketMode=0777/ /etc/systemd/system/inst-drift.socket; chmod 600 /etc/systemd/system/inst-drift.socket")
+            .Succeeded();
+        // A stopped instance says less; what it is to be is given.
+        var result = sandbox.HsmRemote("Install-P11KitServer -Name inst-drift -SocketMode 0660").SucceededWithOne();
+        Assert.Equal(["ReplaceFile", "ReloadManager", "EnableUnit", "StartUnit"], result.GetProperty("Changes").EnumerateArray().Select(c => Text(c, "Kind")));
+        Assert.Equal("660", sandbox.Run("stat", "-c", "%a", "/run/inst-drift/pkcs11").Succeeded());
+        Assert.Equal("644", sandbox.Run("stat", "-c", "%a", "/etc/systemd/system/inst-drift.socket").Succeeded());
+    }
+
+    [Fact]
+    public void An_uninstall_leaves_no_trace_and_a_second_one_finds_nothing_to_do()
+    {
+        sandbox.HsmRemote("Install-P11KitServer -Name inst-gone -Group inst-gone-users").SucceededWithOne();
+        sandbox.WriteFile("/etc/systemd/system/inst-gone.socket.d/more.conf", "[Socket]\nBacklog=64\n");
+        // A connection that is open goes too.
+        sandbox.Shell("systemctl daemon-reload; (sleep 60 | socat - UNIX-CONNECT:/run/inst-gone/pkcs11) >/dev/null 2>&1 & sleep 0.5").Succeeded();
+
+        Assert.True(sandbox.HsmRemote("Uninstall-P11KitServer inst-gone").SucceededWithOne().GetProperty("Changed").GetBoolean());
+
+        Assert.NotEqual(0, sandbox.Shell("find /etc /run /var/lib/systemd -name '*inst-gone*' | grep .").ExitCode);
+        Assert.NotEqual(0, sandbox.Run("getent", "group", "inst-gone-users").ExitCode);
+        Assert.NotEqual(0, sandbox.Shell("systemctl list-units --all --plain --no-legend | grep inst-gone").ExitCode);
+        Assert.NotEqual(0, sandbox.Shell("systemctl list-unit-files --plain --no-legend | grep inst-gone").ExitCode);
+        Assert.False(sandbox.HsmRemote("Uninstall-P11KitServer inst-gone").SucceededWithOne().GetProperty("Changed").GetBoolean());
+    }
+
+    [Fact]
+    public void A_group_that_was_there_or_that_has_members_stays()
+    {
+        sandbox.Shell("groupadd --system inst-kept; useradd --system inst-member").Succeeded();
+        sandbox.HsmRemote("Install-P11KitServer -Name inst-kept1 -Group inst-kept; Install-P11KitServer -Name inst-kept2 -Group inst-joined").Succeeded();
+        sandbox.Run("gpasswd", "-a", "inst-member", "inst-joined").Succeeded();
+
+        var result = sandbox.HsmRemote("Uninstall-P11KitServer inst-kept1, inst-kept2");
+        Assert.Equal(2, result.Succeeded().Length);
+        Assert.Contains("inst-joined stays: it is used by inst-member", result.StdErr, StringComparison.Ordinal);
+        sandbox.Run("getent", "group", "inst-kept").Succeeded();
+        sandbox.Run("getent", "group", "inst-joined").Succeeded();
+    }
+
+    [Fact]
+    public void An_administrators_own_file_beside_ours_stays_and_is_told_of()
+    {
+        sandbox.HsmRemote("Install-P11KitServer -Name inst-notes").SucceededWithOne();
+        sandbox.WriteFile("/etc/inst-notes/README", "mine");
+        var result = sandbox.HsmRemote("Uninstall-P11KitServer inst-notes");
+        result.SucceededWithOne();
+        Assert.Contains("/etc/inst-notes stays", result.StdErr, StringComparison.Ordinal);
+        Assert.Equal("README", sandbox.Run("ls", "/etc/inst-notes").Succeeded());
+    }
+
+    [Theory]
+    [InlineData("Install-P11KitServer -Name dbus", "NameInUse")]
+    [InlineData("Install-P11KitServer -Name ../x", "NameInvalid")]
+    [InlineData("Install-P11KitServer -Name inst-bad -SocketPath relative", "SocketPathInvalid")]
+    [InlineData("Install-P11KitServer -Name inst-bad -SocketPath /etc/passwd", "SocketPathInvalid")]
+    [InlineData("Install-P11KitServer -Name inst-bad -SocketMode 0999", "ParameterArgumentValidationError")]
+    [InlineData("Install-P11KitServer -Name inst-bad -Group 'no such'", "GroupInvalid")]
+    [InlineData("Install-P11KitServer -Name inst-bad -Group root -GroupId 7", "GroupIdMismatch")]
+    [InlineData("Install-P11KitServer -Name inst-bad -Group inst-bad-g -GroupId 0", "GroupIdInUse")]
+    [InlineData("Install-P11KitServer -Name inst-bad -TargetUri 'pkcs11:token=a;;serial=9'", "UriMalformed")]
+    [InlineData("Install-P11KitServer -Name inst-bad -TargetUri pkcs11:", "TargetUriExposesAll")]
+    [InlineData("Uninstall-P11KitServer -Name a/b", "NameInvalid")]
+    [InlineData("Get-P11KitServer inst-bad", "ServerNotFound")]
+    public void Bad_input_is_refused_before_anything_is_changed(string command, string errorId)
+    {
+        var result = sandbox.HsmRemote($$"""try { {{command}} -ErrorAction Stop } catch { $_.FullyQualifiedErrorId; "$($_.CategoryInfo.Category)"; $_.Exception.Message }""").Succeeded();
+        Assert.StartsWith($"{errorId},", result[0].GetString(), StringComparison.Ordinal);
+        Assert.NotEqual("NotSpecified", result[1].GetString());
+        Assert.Equal("", sandbox.Shell("find /etc /run -name 'inst-bad*'").Succeeded());
+    }
+
+    [Fact]
+    public void A_name_whose_units_are_somebody_elses_is_left_alone()
+    {
+        sandbox.WriteFile("/etc/systemd/system/inst-theirs.service", "[Service]\nExecStart=/bin/true\n");
+        var result = sandbox.HsmRemote("Install-P11KitServer -Name inst-theirs");
+        Assert.Equal(1, result.ExitCode);
+        Assert.Contains("There is a unit inst-theirs.service that HsmRemote did not install", result.StdErr, StringComparison.Ordinal);
+        Assert.NotEqual(0, sandbox.Run("test", "-e", "/etc/inst-theirs").ExitCode);
+    }
+
+    [Fact]
+    public void A_masked_unit_is_named_with_the_way_out()
+    {
+        sandbox.Run("ln", "-s", "/dev/null", "/etc/systemd/system/inst-masked.socket").Succeeded();
+        var result = sandbox.HsmRemote("Install-P11KitServer -Name inst-masked");
+        Assert.Equal(1, result.ExitCode);
+        Assert.Contains("systemctl unmask inst-masked.socket", result.StdErr, StringComparison.Ordinal);
+        Assert.Equal("/dev/null", sandbox.Run("readlink", "/etc/systemd/system/inst-masked.socket").Succeeded());
+    }
+
+    [Fact]
+    public void When_a_step_fails_all_is_undone_and_the_error_names_the_step()
+    {
+        // systemd cannot make a directory below a file, which only the start of the socket finds out.
+        sandbox.WriteFile("/run/inst-blocked", "a file");
+        var result = sandbox.HsmRemote("Install-P11KitServer -Name inst-undo -Group inst-undo-users -SocketPath /run/inst-blocked/x/pkcs11");
+        Assert.Equal(1, result.ExitCode);
+        Assert.Contains("start inst-undo.socket", result.StdErr, StringComparison.Ordinal);
+        Assert.Contains("nothing has changed", result.StdErr, StringComparison.Ordinal);
+        Assert.NotEqual(0, sandbox.Shell("ls -d /etc/inst-undo /etc/systemd/system/inst-undo* /etc/systemd/system/*/inst-undo* 2>/dev/null | grep .").ExitCode);
+        Assert.NotEqual(0, sandbox.Run("getent", "group", "inst-undo-users").ExitCode);
+        Assert.NotEqual(0, sandbox.Shell("systemctl list-units --all --plain --no-legend | grep inst-undo").ExitCode);
+    }
+
+    [Fact]
+    public void When_a_change_of_a_running_instance_fails_it_runs_on_as_it_was()
+    {
+        sandbox.HsmRemote("Install-P11KitServer -Name inst-back").SucceededWithOne();
+        sandbox.WriteFile("/run/inst-back-blocked", "a file");
+        Assert.Equal(1, sandbox.HsmRemote("Install-P11KitServer -Name inst-back -SocketPath /run/inst-back-blocked/x/pkcs11").ExitCode);
+        Assert.Equal("active", sandbox.Run("systemctl", "is-active", "inst-back.socket").Succeeded());
+        Assert.Equal("socket", sandbox.Run("stat", "-c", "%F", "/run/inst-back/pkcs11").Succeeded());
+        Assert.Equal("no", sandbox.Run("systemctl", "show", "-P", "NeedDaemonReload", "inst-back.socket").Succeeded());
+    }
+
+    [Fact]
+    public void Who_is_not_root_is_told_so_before_anything_is_touched()
+    {
+        foreach (var command in new[] { "Install-P11KitServer inst-nobody", "Uninstall-P11KitServer inst-nobody", "Set-P11TargetUri inst-nobody pkcs11:token=x" })
+        {
+            var result = sandbox.Run("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", SandboxFixture.ShellPath, "-NoProfile", "-Command", command);
+            Assert.Equal(1, result.ExitCode);
+            Assert.Contains("needs root; nothing has been changed", result.StdErr, StringComparison.Ordinal);
+        }
+    }
+
+    [Fact]
+    public void The_units_satisfy_systemd_and_confine_what_they_run()
+    {
+        sandbox.HsmRemote("Install-P11KitServer -Name inst-verify").SucceededWithOne();
+        var verify = sandbox.Shell("systemd-analyze verify --man=no /etc/systemd/system/inst-verify.socket /etc/systemd/system/inst-verify@.service 2>&1 | grep inst-verify || true");
+        Assert.Empty(verify.Succeeded());
+        var exposure = sandbox.Shell("systemd-analyze security --no-pager inst-verify@1.service | tail -n 1").Succeeded();
+        var level = double.Parse(exposure.Split(": ")[1].Split(' ')[0], System.Globalization.CultureInfo.InvariantCulture);
+        Assert.True(level <= 1.5, exposure);
+    }
+
+    [Fact]
+    public void Instances_that_something_else_installed_are_shown_and_not_removed()
+    {
+        sandbox.WriteFile("/etc/inst-foreign/config.env", "TARGET_PKCS11_URI=pkcs11:token=foreign\n");
+        sandbox.WriteFile("/etc/systemd/system/inst-foreign.service", """
+            [Service]
+            EnvironmentFile=/etc/inst-foreign/config.env
+            ExecStart=/usr/bin/p11-kit server -f -n /run/inst-foreign.sock $TARGET_PKCS11_URI
+            """);
+        sandbox.Run("systemctl", "daemon-reload").Succeeded();
+        var server = sandbox.HsmRemote("Get-P11KitServer inst-fore*").SucceededWithOne();
+        Assert.Equal("Daemon", Text(server, "Mode"));
+        Assert.Equal("Stopped", Text(server, "State"));
+        Assert.Equal("/run/inst-foreign.sock", Text(server, "SocketPath"));
+        Assert.False(server.GetProperty("IsManaged").GetBoolean());
+        Assert.Equal("pkcs11:token=foreign", server.GetProperty("TargetUri")[0].GetString());
+
+        var result = sandbox.HsmRemote("Uninstall-P11KitServer inst-foreign");
+        Assert.Equal(1, result.ExitCode);
+        Assert.Contains("was not installed by HsmRemote", result.StdErr, StringComparison.Ordinal);
+        sandbox.Run("test", "-e", "/etc/systemd/system/inst-foreign.service").Succeeded();
+    }
+
+    static string Text(JsonElement element, string property) => element.GetProperty(property).GetString()!;
+
+    static string[] Descriptions(JsonElement result) => [.. result.GetProperty("Changes").EnumerateArray().Select(c => Text(c, "Description"))];
+
+    static string Unindented(string text) => string.Join('\n', text.Split('\n').Select(line => line.TrimStart()));
+}

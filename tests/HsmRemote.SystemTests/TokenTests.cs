@@ -1,0 +1,123 @@
+using System.Text.Json;
+
+namespace HsmRemote.SystemTests;
+
+/// <summary>Get-Pkcs11Token beside p11tool on the same machine.</summary>
+public sealed class TokenTests(SandboxFixture sandbox)
+{
+    [Theory]
+    [InlineData("plain")]
+    [InlineData("with space; and % signs = a/b?c#d")]
+    [InlineData("Größe-ключ-鍵")]
+    [InlineData("exactly-32-bytes-long-aaaaaaaaaa")]
+    public void A_tokens_URI_is_byte_for_byte_p11tools(string label)
+    {
+        sandbox.Run("softhsm2-util", "--init-token", "--free", "--label", label, "--pin", "1234", "--so-pin", "5678").Succeeded();
+        var token = sandbox.HsmRemote($"Get-Pkcs11Token -Label '{label}'").SucceededWithOne();
+        Assert.Equal(label, token.GetProperty("Label").GetString());
+        Assert.Contains(token.GetProperty("Uri").GetString(), sandbox.Run("p11tool", "--list-token-urls").Succeeded().Split('\n'));
+        Assert.Equal("softhsm2", token.GetProperty("Module").GetString());
+        Assert.Contains("TokenInitialized", token.GetProperty("Flags").GetString(), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void The_list_is_p11tools_without_trust_and_uninitialised_slots_unless_they_are_asked_for()
+    {
+        // Other tests make tokens meanwhile, in a store of their own: this one has its own too.
+        sandbox.Shell("mkdir -p /var/tmp/token-list/tokens; echo 'directories.tokendir = /var/tmp/token-list/tokens' > /var/tmp/token-list/conf; SOFTHSM2_CONF=/var/tmp/token-list/conf softhsm2-util --init-token --free --label token-list --pin 1234 --so-pin 5678")
+            .Succeeded();
+        const string Conf = "$env:SOFTHSM2_CONF = '/var/tmp/token-list/conf'; ";
+        var p11tool = sandbox.Shell("SOFTHSM2_CONF=/var/tmp/token-list/conf p11tool --list-token-urls").Succeeded().Split('\n');
+
+        Assert.Equal("token-list", sandbox.HsmRemote($"{Conf} Get-Pkcs11Token").SucceededWithOne().GetProperty("Label").GetString());
+        var withTrust = sandbox.HsmRemote($"{Conf} Get-Pkcs11Token -IncludeTrust").Succeeded();
+        Assert.Contains(withTrust, t => t.GetProperty("IsTrustModule").GetBoolean());
+        var all = sandbox.HsmRemote($"{Conf} Get-Pkcs11Token -IncludeTrust -IncludeUninitialized").Succeeded();
+        Assert.Contains(all, t => !t.GetProperty("IsInitialized").GetBoolean());
+        Assert.Equal(p11tool.Order(StringComparer.Ordinal), Uris(all).Where(p11tool.Contains).Order(StringComparer.Ordinal));
+        Assert.All(all, t => Assert.True(p11tool.Contains(t.GetProperty("Uri").GetString()) || !t.GetProperty("IsInitialized").GetBoolean(), t.ToString()));
+    }
+
+    [Fact]
+    public void The_environment_is_that_of_the_session_at_each_call()
+    {
+        foreach (var store in new[] { "a", "b" })
+        {
+            sandbox.Shell($"mkdir -p /var/tmp/token-env-{store}/tokens; echo 'directories.tokendir = /var/tmp/token-env-{store}/tokens' > /var/tmp/token-env-{store}/conf; SOFTHSM2_CONF=/var/tmp/token-env-{store}/conf softhsm2-util --init-token --free --label token-env-{store} --pin 1234 --so-pin 5678")
+                .Succeeded();
+        }
+
+        var labels = sandbox.HsmRemote("""
+            foreach ($store in 'a', 'b', 'a') { $env:SOFTHSM2_CONF = "/var/tmp/token-env-$store/conf"; (Get-Pkcs11Token).Label }
+            $env:SOFTHSM2_CONF = $null
+            (Get-Pkcs11Token token-env-*).Label
+            """).Succeeded().Select(e => e.GetString());
+        Assert.Equal(["token-env-a", "token-env-b", "token-env-a"], labels.Where(l => l is not null));
+    }
+
+    [Fact]
+    public void A_token_is_found_by_label_URI_module_name_and_module_path()
+    {
+        var token = sandbox.CreateToken("token-found");
+        foreach (var query in new[]
+        {
+            "token-fou*", "-Label TOKEN-FOUND", $"-Uri '{token.Uri}'", $"-Uri '{token.Uri};object=key;type=private'", "token-found -Module softhsm2",
+            "token-found -Module /usr/lib/softhsm/libsofthsm2.so",
+        })
+        {
+            Assert.Equal("token-found", sandbox.HsmRemote($"Get-Pkcs11Token {query}").SucceededWithOne().GetProperty("Label").GetString());
+        }
+    }
+
+    [Fact]
+    public void Through_a_socket_the_token_is_the_same()
+    {
+        var token = sandbox.CreateToken("token-socket");
+        sandbox.HsmRemote($"Install-P11KitServer token-socket -TargetUri '{token.Uri}'").SucceededWithOne();
+        var direct = sandbox.HsmRemote("Get-Pkcs11Token token-socket").SucceededWithOne();
+        foreach (var query in new[] { "-Name token-socket", "-SocketPath /run/token-socket/pkcs11" })
+        {
+            var remote = sandbox.HsmRemote($"Get-Pkcs11Token {query}").SucceededWithOne();
+            foreach (var property in direct.EnumerateObject().Where(p => p.Name is not ("SlotId" or "Module" or "ModulePath" or "SocketPath" or "SessionCount" or "ReadWriteSessionCount")))
+                Assert.Equal(property.Value.ToString(), remote.GetProperty(property.Name).ToString());
+            Assert.Equal("/run/token-socket/pkcs11", remote.GetProperty("SocketPath").GetString());
+        }
+    }
+
+    [Fact]
+    public void A_module_that_is_missing_or_broken_is_named_and_the_others_are_listed()
+    {
+        // Modules are the whole system's, so this test has a mount namespace of its own for them.
+        sandbox.CreateToken("token-others");
+        var result = sandbox.Shell($$"""
+            unshare --mount bash -euc '
+                mkdir -p /etc/pkcs11/modules; mount -t tmpfs tmpfs /etc/pkcs11/modules
+                echo "module: /no/such/module.so" > /etc/pkcs11/modules/token-missing.module
+                echo "module: /bin/true" > /etc/pkcs11/modules/token-broken.module
+                echo "remote: |/bin/false" > /etc/pkcs11/modules/token-remote.module
+                {{SandboxFixture.ShellPath}} -NoProfile -Command "(Get-Pkcs11Token token-others).Label; \$Error.ForEach{ \$_.FullyQualifiedErrorId }"' || true
+            """);
+        Assert.Contains("token-others\n", result.StdOut, StringComparison.Ordinal);
+        Assert.Contains("ModuleMissing,", result.StdOut, StringComparison.Ordinal);
+        Assert.Contains("ModuleFailed,", result.StdOut, StringComparison.Ordinal);
+        Assert.Contains("ModuleNotReadable,", result.StdOut, StringComparison.Ordinal);
+        Assert.Contains("token-missing", result.StdErr, StringComparison.Ordinal);
+        Assert.Contains("token-broken", result.StdErr, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("no-such-token", "TokenNotFound")]
+    [InlineData("-Uri pkcs11:token=no-such-token", "TokenNotFound")]
+    [InlineData("-Uri pkcs11:token", "UriMalformed")]
+    [InlineData("-Module no-such-module", "ModuleNotFound")]
+    [InlineData("-Module /no/such.so", "ModuleMissing")]
+    [InlineData("-Name no-such-server", "ServerNotFound")]
+    [InlineData("-SocketPath /run/no-such-socket", "SocketUnreadable")]
+    public void What_is_not_there_is_an_error_that_names_it(string arguments, string errorId)
+    {
+        var error = sandbox.HsmRemote($$"""try { Get-Pkcs11Token {{arguments}} -ErrorAction Stop } catch { $_.FullyQualifiedErrorId }""").SucceededWithOne();
+        Assert.StartsWith($"{errorId},", error.GetString(), StringComparison.Ordinal);
+    }
+
+    static IEnumerable<string> Uris(IEnumerable<JsonElement> tokens) => tokens.Select(t => t.GetProperty("Uri").GetString()!);
+}
