@@ -6,11 +6,7 @@ namespace HsmRemote.SystemTests;
 public sealed class SandboxTests(SandboxFixture sandbox)
 {
     [Fact]
-    public void Systemd_runs_and_every_unit_started()
-    {
-        Assert.Equal("systemd", sandbox.Run("cat", "/proc/1/comm").Succeeded());
-        Assert.Equal("running", sandbox.Run("systemctl", "is-system-running").Succeeded());
-    }
+    public void Systemd_runs() => Assert.Equal("systemd", sandbox.Run("cat", "/proc/1/comm").Succeeded());
 
     [Fact]
     public void The_managers_D_Bus_interface_answers()

@@ -86,9 +86,9 @@ public sealed class SocketTests(SandboxFixture sandbox)
     public void A_peer_that_p11_kit_refuses()
     {
         sandbox.CreateToken("socket-peer");
-        sandbox.Shell("systemd-run --quiet --unit=socket-peer p11-kit server -f -n /run/socket-peer.sock -u 4999 pkcs11:token=socket-peer; for i in {1..50}; do test -S /run/socket-peer.sock && break; sleep 0.1; done; chmod 666 /run/socket-peer.sock").Succeeded();
+        sandbox.Shell("systemd-run --quiet --unit=socket-peer p11-kit server -f -n /run/socket-peer.sock -u daemon pkcs11:token=socket-peer; for i in {1..50}; do test -S /run/socket-peer.sock && break; sleep 0.1; done; chmod 666 /run/socket-peer.sock").Succeeded();
         Assert.Equal("ClosedByPeer", Fails("-SocketPath /run/socket-peer.sock -Uid 5000 -Gid 5000"));
-        Assert.True(sandbox.HsmRemote("Test-P11Socket -SocketPath /run/socket-peer.sock -Uid 4999 -Gid 5000 -Quiet").SucceededWithOne().GetBoolean());
+        Assert.True(sandbox.HsmRemote("Test-P11Socket -SocketPath /run/socket-peer.sock -Uid 1 -Gid 5000 -Quiet").SucceededWithOne().GetBoolean());
     }
 
     [Fact]

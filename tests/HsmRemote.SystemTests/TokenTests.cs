@@ -7,7 +7,7 @@ public sealed class TokenTests(SandboxFixture sandbox)
 {
     [Theory]
     [InlineData("plain")]
-    [InlineData("with space; and % signs = a/b?c#d")]
+    [InlineData("space; %=a/b?c#d&e")]
     [InlineData("Größe-ключ-鍵")]
     [InlineData("exactly-32-bytes-long-aaaaaaaaaa")]
     public void A_tokens_URI_is_byte_for_byte_p11tools(string label)

@@ -12,8 +12,8 @@ abstract class PlanStep(PlannedChange change)
     internal virtual Task UndoAsync() => Task.CompletedTask;
 
     /// <summary>
-    /// Brings what runs back in line with the files, once these are as they were. Called in order, also for the step that
-    /// failed: a restart that failed has stopped something.
+    /// Brings what runs back in line with the files, once these are as they were. Called the last one first, also for the step
+    /// that failed: a restart that failed has stopped something.
     /// </summary>
     internal virtual Task SettleAsync() => Task.CompletedTask;
 }
@@ -59,7 +59,7 @@ sealed class ChangePlan(string name, IReadOnlyList<PlanStep> steps, IDisposable 
         List<string> failures = [];
         foreach (var step in steps.Take(failed).Reverse())
             await TryAsync(step, step.UndoAsync);
-        foreach (var step in steps.Take(failed + 1))
+        foreach (var step in steps.Take(failed + 1).Reverse())
             await TryAsync(step, step.SettleAsync);
         reporter.Verbose($"Undone: what was changed before it, with {failures.Count} failures");
         return failures;
