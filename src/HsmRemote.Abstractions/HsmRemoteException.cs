@@ -17,6 +17,9 @@ public sealed class HsmRemoteException(
     /// <summary>What type of failure it is.</summary>
     public FailureKind Kind { get; } = kind;
 
+    /// <summary>What failed, on what, and why, without the remedy that <see cref="Exception.Message"/> ends with.</summary>
+    public string Failure { get; } = message;
+
     /// <summary>What to do about it, or null.</summary>
     public string? Remedy { get; } = remedy;
 

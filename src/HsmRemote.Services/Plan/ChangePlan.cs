@@ -61,7 +61,7 @@ sealed class ChangePlan(string name, IReadOnlyList<PlanStep> steps, IDisposable 
             await TryAsync(step, step.UndoAsync);
         foreach (var step in steps.Take(failed + 1))
             await TryAsync(step, step.SettleAsync);
-        reporter.Verbose($"Undone: {failed - failures.Count} of {failed} steps");
+        reporter.Verbose($"Undone: what was changed before it, with {failures.Count} failures");
         return failures;
 
         async Task TryAsync(PlanStep step, Func<Task> undo)

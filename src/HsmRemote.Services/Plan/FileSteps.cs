@@ -33,10 +33,11 @@ sealed class WriteFileStep(string path, FileImage? before, FileImage after)
 
     static string Octal(UnixFileMode mode) => Convert.ToString((int)mode, 8).PadLeft(4, '0');
 
+    // Without the last line's end, after which the renderer would see one more, empty line.
     static string Diff(string path, FileImage? before, FileImage after) =>
-        UnidiffRenderer.GenerateUnidiff(
-            before is null ? "" : Encoding.UTF8.GetString(before.Content), Encoding.UTF8.GetString(after.Content), before is null ? "/dev/null" : path, path)
-            .TrimEnd();
+        UnidiffRenderer.GenerateUnidiff(Text(before), Text(after), before is null ? "/dev/null" : path, path).TrimEnd();
+
+    static string Text(FileImage? image) => image is null ? "" : Encoding.UTF8.GetString(image.Content).TrimEnd('\n');
 }
 
 /// <summary>A file is removed.</summary>

@@ -40,6 +40,8 @@ static class InstallPlanner
         var restart = isActive && unitSteps.Exists(s => string.Equals(s.Change.Target, layout.SocketUnitPath, StringComparison.Ordinal));
 
         List<PlanStep> steps = [];
+        if (!Directory.Exists(layout.ConfigDirectory))
+            steps.Add(new CreateDirectoryStep(layout.ConfigDirectory));
         var newGroup = Accounts.FindGroup(wanted.Group) is null;
         var ownedGroup = InstanceGroup.Owned(layout);
         if (newGroup)
@@ -49,8 +51,6 @@ static class InstallPlanner
             steps.Add(new CreateGroupStep(wanted.Group, spec.GroupId, layout.SysusersPath));
         }
 
-        if (!Directory.Exists(layout.ConfigDirectory))
-            steps.Add(new CreateDirectoryStep(layout.ConfigDirectory));
         var config = TargetFile.Read(layout.ConfigPath);
         // No target given: one that is there stays, and a new file exposes nothing.
         if ((target is not null || !config.Exists) && config.Retarget(target ?? []) is { } retarget)

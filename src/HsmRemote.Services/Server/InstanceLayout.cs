@@ -24,7 +24,7 @@ sealed record InstanceLayout(string Name)
     internal string ConfigPath => $"{ConfigDirectory}/config.env";
 
     /// <summary>Asks systemd-sysusers for the group, and is the mark of a group that came with the instance.</summary>
-    internal string SysusersPath => $"/etc/sysusers.d/{Name}.conf";
+    internal string SysusersPath => $"{ConfigDirectory}/sysusers.conf";
 
     internal string DefaultSocketPath => $"/run/{Name}/pkcs11";
 }

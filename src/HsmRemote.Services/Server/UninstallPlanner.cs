@@ -28,26 +28,18 @@ static class UninstallPlanner
         if (systemd.FileState(layout.SocketUnit) is "enabled")
             steps.Add(new DisableUnitStep(systemd, layout.SocketUnit));
 
-        AddDirectory(layout.ConfigDirectory, Path.GetFileName(layout.ConfigPath), steps);
-        if (Directory.Exists(layout.ConfigDirectory) && Directory.EnumerateFileSystemEntries(layout.ConfigDirectory).Any(IsNotConfig))
-            reporter.Warning($"The directory {layout.ConfigDirectory} stays: it has other files than HsmRemote's.");
+        if (InstanceGroup.Owned(layout) is { } owned && InstanceGroup.Removable(systemd, layout, owned, reporter) is { } group)
+            steps.Add(new RemoveGroupStep(group));
         if (installed?.SocketPath is { } socketPath && RuntimeDirectory(socketPath) is { } directory)
             steps.Add(new RemoveDirectoryStep(directory));
-        if (InstanceGroup.Owned(layout) is { } group)
-        {
-            if (InstanceGroup.Removable(systemd, layout, group, reporter) is { } removable)
-                steps.Add(new RemoveGroupStep(removable));
-            steps.Add(new RemoveFileStep(layout.SysusersPath));
-        }
+        AddDirectory(layout.ConfigDirectory, [layout.ConfigPath, layout.SysusersPath], steps, reporter);
 
         // The units go last: as long as one is there, a run that was cut short is found and finished by the next.
         foreach (var unit in units)
-            AddDirectory($"{unit}.d", "*", steps);
+            AddDirectory($"{unit}.d", null, steps, reporter);
         steps.AddRange(units.Select(path => new RemoveFileStep(path)));
         steps.Add(new ReloadManagerStep(systemd));
         return new ChangePlan(layout.Name, steps, systemd);
-
-        bool IsNotConfig(string path) => !string.Equals(path, layout.ConfigPath, StringComparison.Ordinal);
     }
 
     /// <summary>The directory that systemd made for a socket, if it has nothing else in it; systemd does not remove it.</summary>
@@ -59,14 +51,20 @@ static class UninstallPlanner
             ? directory : null;
     }
 
-    /// <summary>A directory's files of a pattern, and itself when nothing else is in it.</summary>
-    static void AddDirectory(string directory, string pattern, List<PlanStep> steps)
+    /// <summary>Removes files of a directory, and the directory when nothing else is in it.</summary>
+    /// <param name="directory">The directory; it may be missing.</param>
+    /// <param name="ours">Which files; null for all of them.</param>
+    /// <param name="steps">Where the steps go.</param>
+    /// <param name="reporter">Told what stays.</param>
+    static void AddDirectory(string directory, string[]? ours, List<PlanStep> steps, IReporter reporter)
     {
         if (!Directory.Exists(directory))
             return;
-        var files = Directory.GetFiles(directory, pattern);
+        var files = Directory.GetFiles(directory).Where(path => ours is null || ours.Contains(path, StringComparer.Ordinal)).ToList();
         steps.AddRange(files.Select(path => new RemoveFileStep(path)));
-        if (Directory.GetFileSystemEntries(directory).Length == files.Length)
+        if (Directory.GetFileSystemEntries(directory).Length == files.Count)
             steps.Add(new RemoveDirectoryStep(directory));
+        else
+            reporter.Warning($"The directory {directory} stays: it has other files than HsmRemote's.");
     }
 }

@@ -33,7 +33,9 @@ public abstract class ChangeCommand : HsmRemoteCommand
             if (plan.Changes.Count == 0)
                 WriteVerbose($"{what}: nothing to do.");
             // One question for the whole plan, and one list of what it would change.
-            else if (ShouldProcess(Describe(plan, what, withDifferences: true), $"{Describe(plan, what, withDifferences: false)}\nGo on?", "Confirm"))
+            else if (ShouldProcess(
+                isWhatIf ? Describe(plan, what, withDifferences: true) : $"{what}: {plan.Changes.Count} changes",
+                $"{Describe(plan, what, withDifferences: false)}\nGo on?", "Confirm"))
             {
                 Await<object?>(
                     async (reporter, cancellation) =>
