@@ -1,6 +1,6 @@
 using Xunit;
 
-namespace HsmRemote.Tests.Uri;
+namespace HsmRemote.Tests.Pkcs11Uris;
 
 public sealed class Pkcs11UriTests
 {
