@@ -93,8 +93,7 @@ public sealed class InstallTests(SandboxFixture sandbox)
 
         Assert.Equal("", sandbox.Shell("find /etc /run /var/lib/systemd -name '*inst-gone*'").Succeeded());
         Assert.NotEqual(0, sandbox.Run("getent", "group", "inst-gone-users").ExitCode);
-        Assert.NotEqual(0, sandbox.Shell("systemctl list-units --all --plain --no-legend | grep inst-gone").ExitCode);
-        Assert.NotEqual(0, sandbox.Shell("systemctl list-unit-files --plain --no-legend | grep inst-gone").ExitCode);
+        Assert.Equal("", sandbox.Shell("(systemctl list-units --all --plain --no-legend; systemctl list-unit-files --plain --no-legend) | grep inst-gone || true").Succeeded());
         Assert.False(sandbox.HsmRemote("Uninstall-P11KitServer inst-gone").SucceededWithOne().GetProperty("Changed").GetBoolean());
     }
 

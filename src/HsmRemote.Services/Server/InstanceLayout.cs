@@ -15,6 +15,9 @@ sealed record InstanceLayout(string Name)
     /// <summary>The services of the connections that are open.</summary>
     internal string ConnectionPattern => $"{Name}@*.service";
 
+    /// <summary>The slice that systemd makes for the services of a template; '-' would make it a slice in a slice.</summary>
+    internal string ConnectionSlice => $"system-{Name.Replace("-", @"\x2d", StringComparison.Ordinal)}.slice";
+
     internal string SocketUnitPath => Path.Combine(UnitFile.Directory, SocketUnit);
 
     internal string ServiceTemplatePath => Path.Combine(UnitFile.Directory, ServiceTemplate);

@@ -25,6 +25,8 @@ static class UninstallPlanner
             steps.Add(new StopUnitStep(systemd, layout.SocketUnit));
         if (systemd.List(layout.ConnectionPattern) is { Count: > 0 } connections)
             steps.Add(new StopConnectionsStep(systemd, layout.ConnectionPattern, connections.Count));
+        if (systemd.Load(layout.ConnectionSlice)?.Text("ActiveState") is "active")
+            steps.Add(new StopUnitStep(systemd, layout.ConnectionSlice));
         if (systemd.FileState(layout.SocketUnit) is "enabled")
             steps.Add(new DisableUnitStep(systemd, layout.SocketUnit));
 

@@ -10,12 +10,10 @@ internal sealed record ShellResult(int ExitCode, string Output, string Error);
 /// <summary>Runs the executable itself, as an administrator's script would.</summary>
 internal static class ShellProcess
 {
-    /// <summary>The shell's own build: the copy of it beside these tests lacks the engine, which lies elsewhere for them.</summary>
-    public static string Directory { get; } = Path.GetFullPath(Path.Combine(
-        AppContext.BaseDirectory, "..", "..", "HsmRemote.Shell", Path.GetFileName(Path.TrimEndingDirectorySeparator(AppContext.BaseDirectory))));
+    /// <summary>What './build.sh Build' publishes, and an administrator runs.</summary>
+    public static string Directory { get; } = BuildOutput.Shell;
 
-    /// <summary>The program before it is published under its name.</summary>
-    public const string Name = "HsmRemote.Shell";
+    public const string Name = "hsmremote";
 
     public static string Executable { get; } = Path.Combine(Directory, Name);
 

@@ -1,0 +1,66 @@
+using System.Management.Automation;
+using System.Management.Automation.Runspaces;
+using HsmRemote.Tests.Module;
+
+[assembly: AssemblyFixture(typeof(Engine))]
+
+namespace HsmRemote.Tests.Module;
+
+/// <summary>The real engine with the published module in it.</summary>
+public sealed class Engine : IDisposable
+{
+    readonly Runspace runspace = RunspaceFactory.CreateRunspace(InitialSessionState.CreateDefault2());
+    readonly Lock oneAtATime = new();
+
+    public Engine()
+    {
+        runspace.Open();
+        Run($"Import-Module '{BuildOutput.Manifest}'").Check();
+    }
+
+    public void Dispose() => runspace.Dispose();
+
+    internal EngineResult Run(string script)
+    {
+        lock (oneAtATime)
+        {
+            using var shell = PowerShell.Create(runspace);
+            List<ErrorRecord> errors = [];
+            List<PSObject> output = [];
+            try
+            {
+                output.AddRange(shell.AddScript(script).Invoke());
+            }
+            catch (RuntimeException e)
+            {
+                errors.Add(e.ErrorRecord);
+            }
+
+            errors.AddRange(shell.Streams.Error);
+            return new EngineResult(output, errors, [.. shell.Streams.Warning.Select(w => w.Message)]);
+        }
+    }
+
+    /// <summary>What TAB offers at the end of a line.</summary>
+    internal IReadOnlyList<string> Complete(string line)
+    {
+        lock (oneAtATime)
+        {
+            using var shell = PowerShell.Create(runspace);
+            return [.. CommandCompletion.CompleteInput(line, line.Length, null, shell).CompletionMatches.Select(m => m.CompletionText)];
+        }
+    }
+}
+
+/// <summary>What a script did.</summary>
+sealed record EngineResult(IReadOnlyList<PSObject> Output, IReadOnlyList<ErrorRecord> Errors, IReadOnlyList<string> Warnings)
+{
+    internal IReadOnlyList<PSObject> Check()
+    {
+        Assert.Empty(Errors);
+        return Output;
+    }
+
+    /// <summary>The one error that it ended with.</summary>
+    internal ErrorRecord Error => Assert.Single(Errors);
+}

@@ -1,0 +1,121 @@
+using System.Management.Automation;
+using System.Reflection;
+using System.Reflection.Emit;
+using HsmRemote.Tests.Shell;
+
+namespace HsmRemote.Tests.Module;
+
+/// <summary>The module as a whole: what it exports, and how it loads.</summary>
+public sealed class ModuleTests(Engine engine) : IDisposable
+{
+    static readonly string[] Cmdlets =
+    [
+        "Get-P11KitServer", "Get-P11TargetUri", "Get-Pkcs11Token", "Install-P11KitServer", "Set-P11TargetUri", "Test-P11Socket",
+        "Uninstall-P11KitServer",
+    ];
+
+    readonly DirectoryInfo directory = Directory.CreateTempSubdirectory("hsmremote-tests-");
+
+    public void Dispose() => directory.Delete(recursive: true);
+
+    [Fact]
+    public void It_exports_its_cmdlets_and_nothing_else()
+    {
+        var module = (PSModuleInfo)Assert.Single(engine.Run($"Test-ModuleManifest '{BuildOutput.Manifest}'").Check()).BaseObject;
+        Assert.Equal(Cmdlets, module.ExportedCmdlets.Keys.Order(StringComparer.Ordinal));
+        var exported = engine.Run("(Get-Module HsmRemote).ExportedCommands.Keys").Check();
+        Assert.Equal(Cmdlets, exported.Select(e => (string)e.BaseObject).Order(StringComparer.Ordinal));
+    }
+
+    [Theory]
+    [InlineData("Install-P11KitServer", true)]
+    [InlineData("Uninstall-P11KitServer", true)]
+    [InlineData("Set-P11TargetUri", true)]
+    [InlineData("Get-P11KitServer", false)]
+    [InlineData("Get-P11TargetUri", false)]
+    [InlineData("Get-Pkcs11Token", false)]
+    [InlineData("Test-P11Socket", false)]
+    public void What_changes_something_can_be_asked_what(string cmdlet, bool changes)
+    {
+        var parameters = engine.Run($"(Get-Command {cmdlet}).Parameters.Keys").Check().Select(p => (string)p.BaseObject).ToList();
+        Assert.Equal(changes, parameters.Contains("WhatIf"));
+        Assert.Equal(changes, parameters.Contains("Confirm"));
+    }
+
+    [Theory]
+    [InlineData("Get-Pkcs11Token", "HsmRemote.Pkcs11Token")]
+    [InlineData("Test-P11Socket", "HsmRemote.P11SocketTest")]
+    [InlineData("Get-P11KitServer", "HsmRemote.P11KitServer")]
+    [InlineData("Install-P11KitServer", "HsmRemote.P11ChangeResult")]
+    public void It_says_what_it_gives(string cmdlet, string type) =>
+        Assert.Contains(type, engine.Run($"(Get-Command {cmdlet}).OutputType.Name").Check().Select(t => (string)t.BaseObject));
+
+    [Fact]
+    public void What_it_gives_feeds_the_next_by_property_name()
+    {
+        // Uri of a token binds to -Uri, and Name of a server to -Name: the names are the contract.
+        foreach (var (type, property, cmdlet) in new[]
+        {
+            ("Pkcs11Token", "Uri", "Set-P11TargetUri"), ("P11TargetUri", "Uri", "Set-P11TargetUri"), ("P11ChangeResult", "Name", "Set-P11TargetUri"),
+            ("P11KitServer", "Name", "Test-P11Socket"), ("P11KitServer", "Name", "Get-Pkcs11Token"), ("P11KitServer", "Name", "Uninstall-P11KitServer"),
+        })
+        {
+            Assert.NotNull(typeof(Pkcs11Token).Assembly.GetType($"HsmRemote.{type}")!.GetProperty(property));
+            Assert.Equal(true, engine.Run($"(Get-Command {cmdlet}).Parameters['{property}'].Attributes.ValueFromPipelineByPropertyName").Check()[0].BaseObject);
+        }
+    }
+
+    [Fact]
+    public async Task It_loads_beside_other_versions_of_what_it_needs()
+    {
+        var dependencies = Directory.GetFiles(Path.Combine(BuildOutput.Module, "Dependencies"), "*.dll").Select(f => Path.GetFileNameWithoutExtension(f)!).ToList();
+        Assert.Contains("Pkcs11Interop", dependencies);
+        foreach (var name in dependencies)
+        {
+            var other = new PersistedAssemblyBuilder(new AssemblyName(name) { Version = new Version(99, 0) }, typeof(object).Assembly);
+            other.DefineDynamicModule(name).DefineType("Other", TypeAttributes.Public).CreateType();
+            other.Save(Path.Combine(directory.FullName, $"{name}.dll"));
+        }
+
+        var script = $$"""
+            foreach ($file in [IO.Directory]::GetFiles('{{directory.FullName}}', '*.dll')) { [void] [Reflection.Assembly]::LoadFrom($file) }
+            Import-Module '{{BuildOutput.Manifest}}'
+            $tokens = Get-Pkcs11Token -IncludeTrust -IncludeUninitialized -ErrorAction SilentlyContinue
+            foreach ($assembly in [AppDomain]::CurrentDomain.GetAssemblies()) {
+                if ($assembly.GetName().Name -in '{{string.Join("','", dependencies)}}') {
+                    "$($assembly.GetName().Name) $($assembly.GetName().Version.Major -eq 99) $([Runtime.Loader.AssemblyLoadContext]::GetLoadContext($assembly).Name)"
+                }
+            }
+            """;
+        var result = await ShellProcess.RunAsync("-c", script);
+        Assert.Equal("", result.Error);
+        var loaded = result.Output.Split('\n', StringSplitOptions.RemoveEmptyEntries);
+        Assert.All(dependencies, name => Assert.Contains($"{name} True Default", loaded));
+        Assert.Contains("HsmRemote.Services False HsmRemote", loaded);
+        Assert.Contains("Pkcs11Interop False HsmRemote", loaded);
+    }
+
+    [Fact]
+    public async Task It_imports_in_a_session_without_touching_services_or_third_parties()
+    {
+        var script = $"Import-Module '{BuildOutput.Manifest}'; (Get-Module HsmRemote).Version.ToString(); "
+            + "foreach ($a in [AppDomain]::CurrentDomain.GetAssemblies()) { if ($a.Location -like '*Dependencies*') { $a.Location } }";
+        var result = await ShellProcess.RunAsync("-c", script);
+        Assert.Matches(@"^\d+\.\d+\.\d+\n$", result.Output);
+    }
+
+    [Fact]
+    public async Task Without_systemd_the_error_says_so()
+    {
+        var process = ShellProcess.Start("/usr/bin/env",
+        [
+            "DBUS_SYSTEM_BUS_ADDRESS=unix:path=/nonexistent", ShellProcess.Executable, "-c",
+            "try { Get-P11KitServer } catch { $_.FullyQualifiedErrorId; [string] $_.CategoryInfo.Category; $_.Exception.Message }",
+        ]);
+        process.StandardInput.Close();
+        var lines = (await ShellProcess.FinishAsync(process)).Output.Split('\n');
+        Assert.Equal("SystemdUnavailable,HsmRemote.Commands.GetP11KitServerCommand", lines[0]);
+        Assert.Equal("ResourceUnavailable", lines[1]);
+        Assert.Contains("systemctl is-system-running", lines[2], StringComparison.Ordinal);
+    }
+}

@@ -1,0 +1,76 @@
+using System.Diagnostics;
+
+namespace HsmRemote.Tests.Module;
+
+/// <summary>Get-Pkcs11Token with a real module: SoftHSM, whose store each test chooses by the session's environment.</summary>
+public sealed class SoftHsmTests : IDisposable
+{
+    readonly Engine engine;
+    readonly DirectoryInfo directory = Directory.CreateTempSubdirectory("hsmremote-tests-");
+
+    public SoftHsmTests(Engine engine)
+    {
+        this.engine = engine;
+        Assert.SkipUnless(File.Exists("/usr/bin/softhsm2-util"), "softhsm2 is not installed: a real module is NOT read.");
+        Assert.SkipUnless(File.Exists("/usr/bin/p11tool"), "gnutls-bin is not installed: our URIs are NOT compared with p11tool's.");
+    }
+
+    public void Dispose() => directory.Delete(recursive: true);
+
+    [Fact]
+    public void Tokens_are_those_of_the_store_that_the_session_names_and_URIs_are_p11tools()
+    {
+        var labels = new[] { "one", "two; with odd %=é" };
+        var stores = labels.Select(MakeStore).ToList();
+        // There and back again: the module reads its configuration at each call.
+        foreach (var i in new[] { 0, 1, 0 })
+        {
+            var token = (Pkcs11Token)Assert.Single(engine.Run($"$env:SOFTHSM2_CONF = '{stores[i]}'; Get-Pkcs11Token -Module softhsm2").Check()).BaseObject;
+            Assert.Equal(labels[i], token.Label);
+            Assert.Equal("softhsm2", token.Module);
+            Assert.Contains(token.Uri.ToString(), Run("p11tool", stores[i], "--list-token-urls").Split('\n'));
+        }
+    }
+
+    [Fact]
+    public void Labels_take_wildcards_and_a_label_that_is_not_there_is_an_error()
+    {
+        var store = MakeStore("edge token");
+        Assert.Single(engine.Run($"$env:SOFTHSM2_CONF = '{store}'; Get-Pkcs11Token EDGE*").Check());
+        Assert.Empty(engine.Run("Get-Pkcs11Token zz*").Check());
+        var error = engine.Run("Get-Pkcs11Token zz").Error;
+        Assert.StartsWith("TokenNotFound,", error.FullyQualifiedErrorId, StringComparison.Ordinal);
+        Assert.Contains("'edge token'", error.ErrorDetails.RecommendedAction, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void TAB_completes_labels_in_quotes_where_they_need_them()
+    {
+        var store = MakeStore("edge token");
+        engine.Run($"$env:SOFTHSM2_CONF = '{store}'").Check();
+        Assert.Equal(["'edge token'"], engine.Complete("Get-Pkcs11Token -Label ed"));
+        Assert.Equal(["'edge token'"], engine.Complete("Get-Pkcs11Token -Label 'ed"));
+        Assert.StartsWith("'pkcs11:model=SoftHSM", Assert.Single(engine.Complete("Set-P11TargetUri edge -Uri pkcs11:model=S")), StringComparison.Ordinal);
+    }
+
+    string MakeStore(string label)
+    {
+        var store = directory.CreateSubdirectory(Guid.NewGuid().ToString("N"));
+        var tokens = store.CreateSubdirectory("tokens");
+        var configuration = Path.Combine(store.FullName, "softhsm2.conf");
+        File.WriteAllText(configuration, $"directories.tokendir = {tokens.FullName}\n");
+        Run("softhsm2-util", configuration, "--init-token", "--free", "--label", label, "--pin", "1234", "--so-pin", "5678");
+        return configuration;
+    }
+
+    static string Run(string program, string configuration, params string[] arguments)
+    {
+        var start = new ProcessStartInfo(program, arguments) { UseShellExecute = false, RedirectStandardOutput = true, RedirectStandardError = true };
+        start.Environment["SOFTHSM2_CONF"] = configuration;
+        using var process = Process.Start(start)!;
+        var output = process.StandardOutput.ReadToEnd();
+        process.WaitForExit();
+        Assert.Equal(0, process.ExitCode);
+        return output;
+    }
+}
