@@ -16,8 +16,8 @@ export DOTNET_SYSTEM_GLOBALIZATION_INVARIANT=1
 test_packages=(
     p11-kit p11-kit-modules gnutls-bin softhsm2 opensc openssl socat strace # what is tested, and what it is tested with
     systemd-container dbus procps                                           # the sandbox
+    podman crun mmdebstrap                                                  # the container of the demo, which is a test too
 )
-demo_packages=(podman crun mmdebstrap)
 
 say() { echo "build.sh: $*"; }
 
@@ -79,8 +79,7 @@ find_powershell() {
 
 case ${1-} in
     Build) packages=() ;;
-    Test) packages=("${test_packages[@]}") ;;
-    Demo) packages=("${test_packages[@]}" "${demo_packages[@]}") ;;
+    Test | Demo) packages=("${test_packages[@]}") ;;
     *)
         sed -n '2,/^set/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
         exit 2
