@@ -86,11 +86,12 @@ function Add-XunitResult([hashtable] $Total, [string] $Name) {
     if ([IO.File]::Exists($report)) { $xml.Load($report) }
     $failed = 0
     foreach ($assembly in $xml.SelectNodes('/assemblies/assembly')) {
-        $Total.Passed += [int] $assembly.passed
-        $failed += [int] $assembly.failed + [int] $assembly.errors
+        # Not $assembly.errors, which may be an element as well.
+        $Total.Passed += [int] $assembly.GetAttribute('passed')
+        $failed += [int] $assembly.GetAttribute('failed') + [int] $assembly.GetAttribute('errors')
     }
     foreach ($test in $xml.SelectNodes('//test[@result="Skip"]')) {
-        $Total.Skipped += "$($test.name): $($test.SelectSingleNode('reason').InnerText.Trim())"
+        $Total.Skipped += "$($test.GetAttribute('name')): $($test.SelectSingleNode('reason').InnerText.Trim())"
     }
     if ($status -ne 0 -and $failed -eq 0) {
         Say "$Name ended with status $status and reported no failure."

@@ -10,6 +10,8 @@
 set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")"
 export DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1
+# The SDK starts without libicu too, then, which nothing here needs; it still has to know the names of languages.
+export DOTNET_SYSTEM_GLOBALIZATION_INVARIANT=1 DOTNET_SYSTEM_GLOBALIZATION_PREDEFINED_CULTURES_ONLY=false
 
 test_packages=(
     p11-kit p11-kit-modules gnutls-bin softhsm2 opensc openssl socat strace # what is tested, and what it is tested with
@@ -49,10 +51,10 @@ need() {
 }
 
 need_dotnet() {
+    local problem
     command -v dotnet >/dev/null || fail 'the .NET SDK 10 is missing: there is no dotnet on PATH'
     # In this directory it answers only with an SDK that global.json accepts.
-    dotnet --version >/dev/null 2>&1 \
-        || fail "the .NET SDK 10 is missing; there is: $(dotnet --list-sdks | cut -d' ' -f1 | paste -sd' ')"
+    problem=$(dotnet --version 2>&1) || fail "the .NET SDK 10 is missing: $problem"
 }
 
 # Sets $powershell to what runs build.ps1.

@@ -75,7 +75,7 @@ story() {
 
     say "A socket for it, that the group $group_id may use."
     powershell "Install-P11KitServer -Name edge -Group hsm -GroupId $group_id" '$result.Changed'
-    powershell "Get-Pkcs11Token -Label edge-token | Set-P11TargetUri -Name edge -PassThru" '$result.Count -eq 1'
+    powershell "Get-Pkcs11Token -Label edge-token | Set-P11TargetUri -Name edge" '$result.Count -eq 1'
     powershell "Get-P11KitServer edge" '$result.State -eq "Listening"'
 
     say 'Installing it again finds nothing to change.'
@@ -94,6 +94,7 @@ story() {
         say "SKIPPED, the container: $why_no_image"
     fi
 
+    journalctl --sync
     say 'Who connected?'
     run "journalctl --quiet --no-hostname --output=short -u 'edge@*' | grep Started | tail -n 4"
 

@@ -27,7 +27,7 @@ cannot() {
 # command dies with its nsenter, so a caller that kills what it started has killed it.
 set_entry() {
     entry=(
-        nsenter --all --target "$1" -- setpriv --pdeathsig KILL env -i -C "$repo"
+        nsenter --all --root --target "$1" -- /usr/bin/setpriv --pdeathsig KILL /usr/bin/env -i -C "$repo"
         PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 "TERM=${TERM:-dumb}"
         DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1 ${dotnet:+"DOTNET_ROOT=$dotnet"}
     )
@@ -130,12 +130,15 @@ boot() {
         nspawn=$(child_of "$unshare")
         [[ ! $nspawn ]] || leader=$(child_of "$nspawn")
         state=
-        [[ ! $leader ]] || state=$(nsenter --all --target "$leader" -- systemctl is-system-running --wait 2>/dev/null) || true
+        if [[ $leader ]]; then
+            set_entry "$leader"
+            state=$("${entry[@]}" systemctl is-system-running --wait 2>/dev/null) || true
+        fi
         case $state in
             running) return ;;
             degraded)
                 echo 'sandbox.sh: not everything in the sandbox started:' >&2
-                nsenter --all --target "$leader" -- systemctl --no-pager --no-legend --plain --failed >&2
+                "${entry[@]}" systemctl --no-pager --no-legend --plain --failed >&2
                 return
                 ;;
         esac
@@ -175,7 +178,6 @@ case ${1-} in
             while read -r; do :; done
         else
             status=0
-            set_entry "$leader"
             "${entry[@]}" "$@" {held}>&- || status=$?
             exit "$status"
         fi
@@ -189,7 +191,7 @@ case ${1-} in
         for tool in systemd-nspawn unshare nsenter setpriv; do
             command -v "$tool" >/dev/null || cannot "no $tool (Debian packages: systemd-container, util-linux)"
         done
-        unshare --mount --pid --fork --mount-proc true 2>/dev/null || cannot 'namespaces cannot be made (unshare is refused)'
+        reason=$(unshare --mount --pid --fork --mount-proc true 2>&1) || cannot "$reason"
         exec unshare --mount --propagation private -- "$BASH" "${BASH_SOURCE[0]}" --in-own-mounts "$@"
         ;;
 esac

@@ -157,6 +157,12 @@ public sealed record P11Identity(uint UserId, uint GroupId, IReadOnlyList<uint> 
         + (SupplementaryGroupId.Count == 0 ? "" : $" groups={string.Join(',', SupplementaryGroupId)}");
 }
 
+/// <summary>A socket to test, and what is known of it.</summary>
+/// <param name="Name">The instance that it belongs to, or null.</param>
+/// <param name="SocketPath">Its absolute path.</param>
+/// <param name="TargetUri">The tokens that it is to expose; empty: none; null: nobody knows.</param>
+public sealed record P11SocketEndpoint(string? Name, string SocketPath, IReadOnlyList<Pkcs11Uri>? TargetUri = null);
+
 /// <summary>Which identity to test as. All null: the caller.</summary>
 /// <param name="UserName">A user's name; its groups come with it.</param>
 /// <param name="UserId">A user's number.</param>

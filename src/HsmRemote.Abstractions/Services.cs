@@ -35,9 +35,6 @@ public sealed record Pkcs11TokenQuery
     /// <summary>Only this module: its name in p11-kit's configuration, or its file.</summary>
     public string? Module { get; init; }
 
-    /// <summary>Only what this instance exposes.</summary>
-    public string? ServerName { get; init; }
-
     /// <summary>Only what is behind this socket.</summary>
     public string? SocketPath { get; init; }
 
@@ -58,7 +55,7 @@ public sealed record Pkcs11TokenQuery
 public interface IPkcs11TokenService
 {
     /// <summary>Lists tokens, module by module. A module that fails is reported, and the others are listed.</summary>
-    /// <exception cref="HsmRemoteException">Nothing can be listed: no such module, no such instance, no connection.</exception>
+    /// <exception cref="HsmRemoteException">Nothing can be listed: no such module, no connection.</exception>
     Task<IReadOnlyList<Pkcs11Token>> FindAsync(Pkcs11TokenQuery query, IReporter reporter, CancellationToken cancellationToken);
 
     /// <summary>The names of the modules in p11-kit's configuration.</summary>
@@ -89,6 +86,10 @@ public interface IP11KitServerService
     /// <summary>Every instance that there is, by name.</summary>
     IReadOnlyList<P11KitServer> Get(IReporter reporter);
 
+    /// <summary>The instance of a name.</summary>
+    /// <exception cref="HsmRemoteException">There is none.</exception>
+    P11KitServer Find(string name, IReporter reporter);
+
     /// <summary>The names of the instances, without asking systemd: for completion.</summary>
     IReadOnlyList<string> Names();
 
@@ -113,11 +114,10 @@ public interface IP11KitServerService
 public interface IP11SocketService
 {
     /// <summary>Connects as an identity and climbs the ladder.</summary>
-    /// <param name="name">The instance, or null.</param>
-    /// <param name="socketPath">The socket, or null to take the instance's.</param>
+    /// <param name="endpoint">The socket, and what is known of it.</param>
     /// <param name="identity">Who connects.</param>
     /// <param name="timeout">For the whole.</param>
     /// <param name="cancellationToken">Ends it.</param>
-    /// <exception cref="HsmRemoteException">There is no such instance or user, or the caller may not take on the identity.</exception>
-    Task<P11SocketTest> TestAsync(string? name, string? socketPath, P11IdentityRequest identity, TimeSpan timeout, CancellationToken cancellationToken);
+    /// <exception cref="HsmRemoteException">There is no such user, or the caller may not take on the identity.</exception>
+    Task<P11SocketTest> TestAsync(P11SocketEndpoint endpoint, P11IdentityRequest identity, TimeSpan timeout, CancellationToken cancellationToken);
 }

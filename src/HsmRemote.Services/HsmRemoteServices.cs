@@ -8,11 +8,11 @@ namespace HsmRemote.Services;
 public sealed class HsmRemoteServices : IHsmRemoteServices
 {
     /// <inheritdoc/>
-    public IPkcs11TokenService Tokens { get; } = new Pkcs11TokenService(new ServerLookup());
+    public IPkcs11TokenService Tokens { get; } = new Pkcs11TokenService();
 
     /// <inheritdoc/>
     public IP11KitServerService Servers { get; } = new P11KitServerService();
 
     /// <inheritdoc/>
-    public IP11SocketService Sockets { get; } = new P11SocketService(new ServerLookup());
+    public IP11SocketService Sockets { get; } = new P11SocketService();
 }

@@ -177,8 +177,10 @@ internal sealed class CommandLine
     {
         if (RequireValue(option, rest, "Text or Json") is not { } value)
             return;
-        if (Enum.TryParse<OutputFormat>(value, ignoreCase: true, out var format) && Enum.IsDefined(format))
-            OutputFormat = format;
+        if (value.Equals(nameof(OutputFormat.Json), StringComparison.OrdinalIgnoreCase))
+            OutputFormat = OutputFormat.Json;
+        else if (value.Equals(nameof(OutputFormat.Text), StringComparison.OrdinalIgnoreCase))
+            OutputFormat = OutputFormat.Text;
         else
             Error = $"{option} is Text or Json, not '{value}'.";
     }

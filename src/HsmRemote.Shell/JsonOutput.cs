@@ -8,6 +8,8 @@ internal sealed class JsonOutput : IDisposable
 {
     private static readonly JsonWriterOptions _options = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
+    private static readonly TimeSpan _patienceAtExit = TimeSpan.FromMilliseconds(50);
+
     private readonly Stream _stream;
     private readonly MemoryStream _element = new();
     private readonly Utf8JsonWriter _writer;
@@ -49,7 +51,20 @@ internal sealed class JsonOutput : IDisposable
         _element.Dispose();
     }
 
-    private void OnProcessExit(object? sender, EventArgs e) => Close();
+    // The thread that is stuck may be stuck in writing, to a reader that has stopped reading; the end does not wait for it.
+    private void OnProcessExit(object? sender, EventArgs e)
+    {
+        if (!_lock.TryEnter(_patienceAtExit))
+            return;
+        try
+        {
+            Close();
+        }
+        finally
+        {
+            _lock.Exit();
+        }
+    }
 
     private void Close()
     {

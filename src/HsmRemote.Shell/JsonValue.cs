@@ -175,6 +175,7 @@ internal sealed class JsonValue(Utf8JsonWriter writer)
 
     // A type that prints itself and parses what it printed (Version, IPAddress, Guid, a PKCS #11 URI) is a value.
     private static bool ReadsBack(Type type) =>
-        type.GetMethod(nameof(ToString), BindingFlags.Public | BindingFlags.Instance | BindingFlags.DeclaredOnly, []) is not null
-        && type.GetMethod("Parse", BindingFlags.Public | BindingFlags.Static, [typeof(string)]) is not null;
+        type.GetMethod(nameof(ToString), []) is { } toString
+        && toString.DeclaringType != typeof(object)
+        && type.GetMethod("Parse", BindingFlags.Public | BindingFlags.Static | BindingFlags.FlattenHierarchy, [typeof(string)]) is not null;
 }

@@ -6,7 +6,8 @@ using System.Reflection;
 namespace HsmRemote.Shell;
 
 /// <summary>Runs a script to its end, and shows what comes out of it.</summary>
-internal sealed class ScriptRunner(Runspace runspace, Interruption interruption, OutputFormat format)
+internal sealed class ScriptRunner(
+    Runspace runspace, ShellUserInterface userInterface, Interruption interruption, OutputFormat format)
 {
     // $? alone will not do: it is also false after an error that the script silenced.
     private const string ExitAfterNativeFailure = "\nif (-not $? -and $LASTEXITCODE) { exit 1 }";
@@ -76,10 +77,11 @@ internal sealed class ScriptRunner(Runspace runspace, Interruption interruption,
         }
     }
 
-    // The record of a text that ends too early has neither a position nor, without its exception, a message.
+    // The record of a text that ends too early has no position, and is shown with no message for want of it.
     private static ErrorRecord RecordOf(Exception exception) => exception switch
     {
-        IncompleteParseException => new ErrorRecord(new InvalidOperationException(exception.Message), "IncompleteInput", ErrorCategory.ParserError, targetObject: null),
+        IncompleteParseException => new ErrorRecord(
+            new InvalidOperationException(exception.Message), "IncompleteInput", ErrorCategory.ParserError, targetObject: null),
         IContainsErrorRecord { ErrorRecord: var record } => record,
         _ => new ErrorRecord(exception, "ScriptFailed", ErrorCategory.OperationStopped, targetObject: null),
     };
@@ -107,13 +109,12 @@ internal sealed class ScriptRunner(Runspace runspace, Interruption interruption,
             write(item);
     }
 
-    // The engine's own formatting tells an error apart from an object that happens to be one by this property.
+    // To the engine's formatting a record that comes from outside a pipeline is an object like any other.
     private void Show(ErrorRecord error)
     {
-        var record = new PSObject(error);
-        record.Properties.Add(new PSNoteProperty("writeErrorStream", value: true));
         using var pipeline = CreatePipeline();
-        pipeline.AddCommand("Out-Default").AddParameter("InputObject", record).Invoke();
+        pipeline.AddCommand("Out-Default").AddParameter("InputObject", error);
+        userInterface.RenderError(() => pipeline.Invoke());
     }
 
     private PowerShell CreatePipeline() => runspace.RunspaceAvailability == RunspaceAvailability.Available

@@ -30,7 +30,7 @@ internal sealed class Session
         try
         {
             using var runspace = OpenRunspace(host);
-            var runner = new ScriptRunner(runspace, interruption, _commandLine.OutputFormat);
+            var runner = new ScriptRunner(runspace, userInterface, interruption, _commandLine.OutputFormat);
             if (_isInteractive)
             {
                 Greet();
@@ -74,7 +74,11 @@ internal sealed class Session
         }
         catch (RuntimeException exception)
         {
-            throw new StartException($"The HsmRemote module does not load: {exception.Message}", exception);
+            // The message of the exception itself says little but to look at its records.
+            var reason = exception is RunspaceOpenModuleLoadException { ErrorRecords: [var first, ..] }
+                ? first.Exception.Message
+                : exception.Message;
+            throw new StartException($"The HsmRemote module does not load: {reason}", exception);
         }
 
         Runspace.DefaultRunspace = runspace;

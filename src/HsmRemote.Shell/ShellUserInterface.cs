@@ -12,21 +12,37 @@ internal sealed class ShellUserInterface(Terminal terminal, Diagnostics diagnost
     private const int ProgressIntervalMilliseconds = 100;
 
     private long _lastProgress;
+    private bool _isRenderingError;
 
     /// <summary>Whether an error was shown; one that the script caught or silenced never gets here.</summary>
     public bool HasShownError { get; private set; }
 
     public override PSHostRawUserInterface RawUI { get; } = new ShellRawUserInterface(terminal);
 
-    public override bool SupportsVirtualTerminal => outputIsData ? terminal.ColoursError : terminal.ColoursOutput;
+    public override bool SupportsVirtualTerminal => outputIsData || _isRenderingError ? terminal.ColoursError : terminal.ColoursOutput;
 
     private static PSStyle.FormattingData Colours => PSStyle.Instance.Formatting;
 
     public void ClearProgress() => diagnostics.ClearProgress();
 
+    /// <summary>Takes all that the action writes for an error's text.</summary>
+    public void RenderError(Action render)
+    {
+        HasShownError = true;
+        _isRenderingError = true;
+        try
+        {
+            render();
+        }
+        finally
+        {
+            _isRenderingError = false;
+        }
+    }
+
     public override void Write(string value)
     {
-        if (outputIsData)
+        if (outputIsData || _isRenderingError)
         {
             diagnostics.Write(value);
             return;
@@ -39,7 +55,13 @@ internal sealed class ShellUserInterface(Terminal terminal, Diagnostics diagnost
     public override void Write(ConsoleColor foregroundColor, ConsoleColor backgroundColor, string value) =>
         Write(InColour(foregroundColor, backgroundColor, value));
 
-    public override void WriteLine(string value) => Write(value + "\n");
+    public override void WriteLine(string value)
+    {
+        if (_isRenderingError)
+            WriteErrorLine(value);
+        else
+            Write(value + "\n");
+    }
 
     public override void WriteLine() => Write("\n");
 

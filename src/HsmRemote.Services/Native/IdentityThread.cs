@@ -39,6 +39,8 @@ sealed unsafe partial class IdentityThread
     readonly uint[] groups;
     readonly bool isOther;
 
+    static IdentityThread() => Marshal.PrelinkAll(typeof(IdentityThread));
+
     IdentityThread(P11Identity identity)
     {
         user = identity.UserId;
@@ -56,7 +58,6 @@ sealed unsafe partial class IdentityThread
         if (self.isOther && self.ownUser != 0)
             throw NotPermitted(identity, "only root may act as another user");
 
-        Marshal.PrelinkAll(typeof(IdentityThread));
         var result = new TaskCompletionSource<T>(TaskCreationOptions.RunContinuationsAsynchronously);
         new Thread(Body, maxStackSize: 256 * 1024) { IsBackground = true, Name = "HsmRemote identity" }.Start();
         return result.Task.WaitAsync(cancellationToken);

@@ -8,6 +8,9 @@ sealed record RawInfo(Version CryptokiVersion, byte[] Manufacturer, ulong Flags,
 /// <summary>CK_MECHANISM_INFO as it came.</summary>
 sealed record RawMechanismInfo(ulong MinKeySize, ulong MaxKeySize, ulong Flags);
 
+/// <summary>CK_SESSION_INFO as it came.</summary>
+sealed record RawSessionInfo(ulong SlotId, ulong State, ulong Flags, ulong DeviceError);
+
 /// <summary>PKCS #11 over the RPC protocol of p11-kit. One call at a time.</summary>
 /// <remarks>
 /// Every call ends by its token at the latest. It throws <see cref="Pkcs11ErrorException"/> when the function failed on the
@@ -175,6 +178,116 @@ sealed class P11KitRpcClient : IAsyncDisposable
         request.Ulong(mechanism);
         return CallAsync(
             RpcCall.GetMechanismInfo, static (ref reply) => new RawMechanismInfo(reply.Ulong(), reply.Ulong(), reply.Ulong()), cancellationToken);
+    }
+
+    internal Task<ulong> OpenSessionAsync(ulong slotId, CancellationToken cancellationToken)
+    {
+        const ulong SerialSession = 0x4;
+        Begin(RpcCall.OpenSession);
+        request.Ulong(slotId);
+        request.Ulong(SerialSession);
+        return CallAsync(RpcCall.OpenSession, static (ref reply) => reply.Ulong(), cancellationToken);
+    }
+
+    internal Task CloseSessionAsync(ulong session, CancellationToken cancellationToken)
+    {
+        Begin(RpcCall.CloseSession);
+        request.Ulong(session);
+        return CallAsync(RpcCall.CloseSession, cancellationToken);
+    }
+
+    internal Task<RawSessionInfo> GetSessionInfoAsync(ulong session, CancellationToken cancellationToken)
+    {
+        Begin(RpcCall.GetSessionInfo);
+        request.Ulong(session);
+        return CallAsync(
+            RpcCall.GetSessionInfo,
+            static (ref reply) => new RawSessionInfo(reply.Ulong(), reply.Ulong(), reply.Ulong(), reply.Ulong()),
+            cancellationToken);
+    }
+
+    /// <summary>Logs in as the token's user. The PIN is forgotten as soon as it is sent; the caller forgets its own copy.</summary>
+    internal Task LoginAsync(ulong session, ReadOnlySpan<byte> pin, CancellationToken cancellationToken)
+    {
+        const ulong NormalUser = 1;
+        Begin(RpcCall.Login);
+        request.Ulong(session);
+        request.Ulong(NormalUser);
+        request.ByteArray(pin);
+        return CallAsync(RpcCall.Login, cancellationToken);
+    }
+
+    internal Task LogoutAsync(ulong session, CancellationToken cancellationToken)
+    {
+        Begin(RpcCall.Logout);
+        request.Ulong(session);
+        return CallAsync(RpcCall.Logout, cancellationToken);
+    }
+
+    /// <summary>Every object that a template selects, up to a limit that no sane token reaches.</summary>
+    internal async Task<IReadOnlyList<ulong>> FindObjectsAsync(ulong session, IReadOnlyList<RpcAttribute> template, CancellationToken cancellationToken)
+    {
+        Begin(RpcCall.FindObjectsInit);
+        request.Ulong(session);
+        request.Attributes(template);
+        await CallAsync(RpcCall.FindObjectsInit, cancellationToken);
+
+        List<ulong> objects = [];
+        ulong[] found;
+        do
+        {
+            Begin(RpcCall.FindObjects);
+            request.Ulong(session);
+            request.UlongBuffer(RpcLimits.ObjectsInReply);
+            found = await CallAsync(RpcCall.FindObjects, static (ref reply) => reply.UlongArray(RpcLimits.ObjectsInReply), cancellationToken);
+            objects.AddRange(found);
+        }
+        while (found.Length > 0 && objects.Count < RpcLimits.Objects);
+
+        Begin(RpcCall.FindObjectsFinal);
+        request.Ulong(session);
+        await CallAsync(RpcCall.FindObjectsFinal, cancellationToken);
+        return objects;
+    }
+
+    /// <summary>Attributes of an object, in the order asked for. Those that it has not, or does not give, have no value.</summary>
+    internal async Task<IReadOnlyList<RpcAttribute>> GetAttributeValueAsync(
+        ulong session, ulong @object, IReadOnlyList<uint> types, CancellationToken cancellationToken)
+    {
+        Begin(RpcCall.GetAttributeValue);
+        request.Ulong(session);
+        request.Ulong(@object);
+        request.AttributeBuffers(types, RpcLimits.Bytes);
+        var (attributes, returnValue) = await CallAsync(
+            RpcCall.GetAttributeValue, (ref reply) => (reply.Attributes(types, RpcLimits.Bytes), reply.Ulong()), cancellationToken);
+        return returnValue is ReturnValue.Ok or ReturnValue.AttributeSensitive or ReturnValue.AttributeTypeInvalid
+            ? attributes
+            : throw new Pkcs11ErrorException(RpcCall.GetAttributeValue.Function, returnValue);
+    }
+
+    /// <summary>Signs with a mechanism that takes no parameter (CKM_ECDSA, CKM_SHA256_RSA_PKCS).</summary>
+    internal async Task<byte[]> SignAsync(ulong session, uint mechanism, ulong key, ReadOnlyMemory<byte> data, CancellationToken cancellationToken)
+    {
+        Begin(RpcCall.SignInit);
+        request.Ulong(session);
+        request.Mechanism(mechanism);
+        request.Ulong(key);
+        await CallAsync(RpcCall.SignInit, cancellationToken);
+
+        Begin(RpcCall.Sign);
+        request.Ulong(session);
+        request.ByteArray(data.Span);
+        request.ByteBuffer(RpcLimits.Bytes);
+        return await CallAsync(RpcCall.Sign, static (ref reply) => reply.ByteArray(RpcLimits.Bytes), cancellationToken);
+    }
+
+    internal Task<byte[]> GenerateRandomAsync(ulong session, int length, CancellationToken cancellationToken)
+    {
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(length, RpcLimits.Bytes);
+        Begin(RpcCall.GenerateRandom);
+        request.Ulong(session);
+        request.ByteBuffer(length);
+        return CallAsync(RpcCall.GenerateRandom, static (ref reply) => reply.ByteArray(RpcLimits.Bytes), cancellationToken);
     }
 
     public ValueTask DisposeAsync() => connection.DisposeAsync();

@@ -21,7 +21,15 @@ sealed class RpcConnection(Stream stream) : IAsyncDisposable
     internal async Task<byte> NegotiateAsync(CancellationToken cancellationToken)
     {
         const string Call = "Version";
-        await SendAsync(Call, new[] { OfferedVersion }, cancellationToken);
+        try
+        {
+            await SendAsync(Call, new[] { OfferedVersion }, cancellationToken);
+        }
+        catch (P11KitRpcException)
+        {
+            // Another protocol's server may greet and close before it hears anything: its greeting can still be read.
+        }
+
         await FillAsync(Call, 1, "a version", cancellationToken);
         var version = received[start];
         if (version > OfferedVersion)

@@ -10,11 +10,12 @@ static class RpcLimits
 
     internal const int Mechanisms = 4096;
 
-    /// <summary>Objects in one reply; more are fetched by asking again.</summary>
-    internal const int Objects = 1024;
+    /// <summary>Objects of one search.</summary>
+    internal const int Objects = 64 * 1024;
 
-    internal const int Attributes = 64;
+    /// <summary>Objects in one reply of a search.</summary>
+    internal const int ObjectsInReply = 1024;
 
-    /// <summary>A signature, a random number, or an attribute's value.</summary>
-    internal const int Bytes = 64 * 1024;
+    /// <summary>A signature, random bytes, or an attribute's value.</summary>
+    internal const int Bytes = 16 * 1024;
 }

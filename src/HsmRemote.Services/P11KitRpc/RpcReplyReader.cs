@@ -88,6 +88,56 @@ ref struct RpcReplyReader
         return numbers;
     }
 
+    /// <summary>A byte array.</summary>
+    /// <param name="capacity">The most that were asked for.</param>
+    internal byte[] ByteArray(int capacity)
+    {
+        Next("ay");
+        var start = at;
+        var filled = Flag();
+        var length = ReadUInt32("the length of a byte array");
+        if (length > capacity)
+            throw Malformed(start, $"at most {capacity} bytes", $"{length}");
+        return filled
+            ? Take((int)length, $"{length} bytes").ToArray()
+            : throw Malformed(start, "a byte array with its bytes", $"a length of {length} without them");
+    }
+
+    /// <summary>The attributes that were asked for, in that order; without a value where the object has none to give.</summary>
+    /// <param name="types">What was asked for.</param>
+    /// <param name="capacity">The most bytes asked for of each.</param>
+    internal RpcAttribute[] Attributes(IReadOnlyList<uint> types, int capacity)
+    {
+        Next("aA");
+        var count = ReadUInt32("the number of attributes");
+        if (count != types.Count)
+            throw Malformed(at - sizeof(uint), $"{types.Count} attributes", $"{count}");
+        var attributes = new RpcAttribute[types.Count];
+        for (var i = 0; i < attributes.Length; i++)
+        {
+            var type = ReadUInt32("the type of an attribute");
+            if (type != types[i])
+                throw Malformed(at - sizeof(uint), $"attribute 0x{types[i]:X}", $"0x{type:X}");
+            attributes[i] = new(type, Flag() ? AttributeValue(type, capacity) : null);
+        }
+
+        return attributes;
+    }
+
+    byte[]? AttributeValue(uint type, int capacity)
+    {
+        // First the length that the far side's structure has, then the value as the wire has it.
+        ReadUInt32("the length of an attribute");
+        if (RpcAttribute.FixedLength(type) is { } length)
+            return Take(length, "an attribute's value").ToArray();
+        var found = ReadUInt32("the length of an attribute's value");
+        if (found == RpcAttribute.NullLength)
+            return null;
+        return found <= capacity
+            ? Take((int)found, "an attribute's value").ToArray()
+            : throw Malformed(at - sizeof(uint), $"at most {capacity} bytes", $"{found}");
+    }
+
     /// <summary>To be called when all results are read: anything more was not agreed on.</summary>
     internal readonly void End()
     {

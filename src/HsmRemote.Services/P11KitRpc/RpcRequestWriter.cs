@@ -66,6 +66,51 @@ sealed class RpcRequestWriter
         BinaryPrimitives.WriteUInt32BigEndian(Take(4), (uint)capacity);
     }
 
+    /// <summary>How many bytes the reply may hold.</summary>
+    internal void ByteBuffer(int capacity)
+    {
+        Next("fy");
+        BinaryPrimitives.WriteUInt32BigEndian(Take(4), (uint)capacity);
+    }
+
+    /// <summary>A template.</summary>
+    internal void Attributes(IReadOnlyList<RpcAttribute> attributes)
+    {
+        Next("aA");
+        BinaryPrimitives.WriteUInt32BigEndian(Take(4), (uint)attributes.Count);
+        foreach (var (type, value) in attributes)
+        {
+            BinaryPrimitives.WriteUInt32BigEndian(Take(4), type);
+            Take(1)[0] = value is null ? (byte)0 : (byte)1;
+            if (value is null)
+                continue;
+            BinaryPrimitives.WriteUInt32BigEndian(Take(4), (uint)value.Length);
+            if (RpcAttribute.FixedLength(type) is null)
+                BinaryPrimitives.WriteUInt32BigEndian(Take(4), (uint)value.Length);
+            value.CopyTo(Take(value.Length));
+        }
+    }
+
+    /// <summary>Which attributes the reply is to hold, and how many bytes each may have.</summary>
+    internal void AttributeBuffers(IReadOnlyList<uint> types, int capacity)
+    {
+        Next("fA");
+        BinaryPrimitives.WriteUInt32BigEndian(Take(4), (uint)types.Count);
+        foreach (var type in types)
+        {
+            BinaryPrimitives.WriteUInt32BigEndian(Take(4), type);
+            BinaryPrimitives.WriteUInt32BigEndian(Take(4), (uint)(RpcAttribute.FixedLength(type) ?? capacity));
+        }
+    }
+
+    /// <summary>A mechanism that takes no parameter.</summary>
+    internal void Mechanism(uint type)
+    {
+        Next("M");
+        BinaryPrimitives.WriteUInt32BigEndian(Take(4), type);
+        BinaryPrimitives.WriteUInt32BigEndian(Take(4), RpcAttribute.NullLength);
+    }
+
     void Next(string code)
     {
         if (!signature.AsSpan(signatureAt).StartsWith(code, StringComparison.Ordinal))

@@ -8,16 +8,13 @@ using HsmRemote.Services.Sockets;
 namespace HsmRemote.Services.Pkcs11;
 
 /// <summary>Finds tokens: in the modules of this host, and behind sockets.</summary>
-sealed class Pkcs11TokenService(IServerLookup servers) : IPkcs11TokenService
+sealed class Pkcs11TokenService : IPkcs11TokenService
 {
     public async Task<IReadOnlyList<Pkcs11Token>> FindAsync(Pkcs11TokenQuery query, IReporter reporter, CancellationToken cancellationToken)
     {
-        var tokens = query switch
-        {
-            { ServerName: { } name } => await ReadSocketAsync((await servers.FindAsync(name, cancellationToken)).SocketPath, query, reporter, cancellationToken),
-            { SocketPath: { } path } => await ReadSocketAsync(path, query, reporter, cancellationToken),
-            _ => await ReadModulesAsync(query, reporter, cancellationToken),
-        };
+        var tokens = query.SocketPath is { } path
+            ? await ReadSocketAsync(path, query, reporter, cancellationToken)
+            : await ReadModulesAsync(query, reporter, cancellationToken);
         return
         [
             .. tokens
@@ -149,6 +146,6 @@ sealed class Pkcs11TokenService(IServerLookup servers) : IPkcs11TokenService
 
         HsmRemoteException Unreadable(string why, FailureKind kind, Exception? cause = null) => new(
             "SocketUnreadable", kind, $"No tokens can be read through {path}: {why.TrimEnd('.')}.",
-            query.ServerName is { } name ? $"Test-P11Socket -Name {name} says what is wrong." : $"Test-P11Socket -SocketPath {path} says what is wrong.", path, cause);
+            $"Test-P11Socket -SocketPath {path} says what is wrong.", path, cause);
     }
 }

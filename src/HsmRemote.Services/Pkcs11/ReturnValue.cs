@@ -7,8 +7,6 @@ static class ReturnValue
     internal const ulong AttributeSensitive = 0x11;
     internal const ulong AttributeTypeInvalid = 0x12;
     internal const ulong TokenNotPresent = 0xE0;
-    internal const ulong TokenNotRecognized = 0xE1;
-    internal const ulong BufferTooSmall = 0x150;
 
     const ulong VendorDefined = 0x80000000;
 

@@ -23,6 +23,12 @@ sealed class P11KitServerService : IP11KitServerService
         return ServerInventory.List(systemd, reporter);
     }
 
+    public P11KitServer Find(string name, IReporter reporter)
+    {
+        using var systemd = new SystemdManager();
+        return Find(systemd, name, reporter);
+    }
+
     public IReadOnlyList<string> Names() =>
         [.. ServerInventory.ServiceUnits().Select(ServerInventory.InstanceName).Distinct(StringComparer.Ordinal)];
 
@@ -61,15 +67,13 @@ sealed class P11KitServerService : IP11KitServerService
         return new P11TargetUri { Name = name, Uri = TargetFile.Read(path).Uris(), Path = path };
     }
 
-    /// <summary>The instance of a name.</summary>
-    /// <exception cref="HsmRemoteException">There is none.</exception>
-    internal static P11KitServer Find(ISystemdManager systemd, string name, IReporter reporter)
+    static P11KitServer Find(ISystemdManager systemd, string name, IReporter reporter)
     {
         if (ServerInventory.Find(systemd, name, reporter) is { } server)
             return server;
         var others = ServerInventory.List(systemd, new NoReporter());
         throw new HsmRemoteException(
-            "ServerNotFound", FailureKind.NotFound, $"There is no p11-kit server instance '{name}' on this host.",
+            "ServerNotFound", FailureKind.NotFound, $"There is no p11-kit server '{name}' on this host.",
             others.Count == 0
                 ? $"Install it: Install-P11KitServer -Name {name} -Group GROUP."
                 : $"There is: {string.Join(", ", others)}. Get-P11KitServer shows them.",

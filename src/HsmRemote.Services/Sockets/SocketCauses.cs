@@ -5,7 +5,7 @@ using HsmRemote.Services.Pkcs11;
 namespace HsmRemote.Services.Sockets;
 
 /// <summary>Every way in which a check fails, in words: what was seen, what is wrong and why, and what to do.</summary>
-sealed class SocketCauses(ServerEndpoint endpoint, P11Identity identity, TimeSpan timeout)
+sealed class SocketCauses(P11SocketEndpoint endpoint, P11Identity identity, TimeSpan timeout)
 {
     readonly string path = endpoint.SocketPath;
     readonly string? name = endpoint.Name;
@@ -114,10 +114,10 @@ sealed class SocketCauses(ServerEndpoint endpoint, P11Identity identity, TimeSpa
             ? "Read the journal of the unit that listens: `Get-P11KitServer` shows which."
             : $"Read what it says: `journalctl -n 20 -u '{name}@*' -u {name}.service`.");
 
-    internal static Rung MalformedReply(P11KitRpcException broken) => new(
+    internal Rung MalformedReply(P11KitRpcException broken) => new(
         $"{broken.Call}, offset {broken.Offset}: {broken.Found} for {broken.Expected}",
         P11SocketCause.MalformedReply,
-        $"The reply to {broken.Call} is not of the protocol's form: {broken.Found} stands at offset {broken.Offset}, where {broken.Expected} has to be. "
+        $"What {path} replies to {broken.Call} is not of the protocol's form: {broken.Found} stands at offset {broken.Offset}, where {broken.Expected} has to be. "
         + "The server is damaged, or something between changes what it says.",
         "Look for a newer p11-kit on the host, and connect without what is between.");
 
@@ -137,10 +137,10 @@ sealed class SocketCauses(ServerEndpoint endpoint, P11Identity identity, TimeSpa
             "See what is plugged in: `Get-Pkcs11Token`."
             + (name is null ? "" : $" Then tell it: `Get-Pkcs11Token -Label LABEL | Set-P11TargetUri -Name {name}`."));
 
-    internal static Rung NotInitialized(int tokens) => new(
+    internal Rung NotInitialized(int tokens) => new(
         $"{tokens} {(tokens == 1 ? "token" : "tokens")}, none initialised",
         P11SocketCause.TargetNotFound,
-        "The server exposes a token that is not initialised. Such a token has no label and no keys.",
+        $"No token behind {path} is initialised. Such a token has no label and no keys.",
         "Initialise it on the host: `p11tool --initialize --label LABEL URL`.");
 
     internal Rung TargetNotFound(Pkcs11Uri missing, TargetMismatch? nearest) => new(

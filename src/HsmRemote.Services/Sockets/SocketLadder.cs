@@ -11,7 +11,7 @@ namespace HsmRemote.Services.Sockets;
 /// <summary>One climb: the checks in order, each resting on the last, to the first that fails.</summary>
 sealed class SocketLadder : IAsyncDisposable
 {
-    readonly ServerEndpoint endpoint;
+    readonly P11SocketEndpoint endpoint;
     readonly P11Identity identity;
     readonly TimeSpan timeout;
     readonly SocketCauses causes;
@@ -24,7 +24,7 @@ sealed class SocketLadder : IAsyncDisposable
     Pkcs11ErrorException? notInitialized;
     IReadOnlyList<Pkcs11Token> tokens = [];
 
-    internal SocketLadder(ServerEndpoint endpoint, P11Identity identity, TimeSpan timeout)
+    internal SocketLadder(P11SocketEndpoint endpoint, P11Identity identity, TimeSpan timeout)
     {
         this.endpoint = endpoint;
         this.identity = identity;
@@ -113,7 +113,7 @@ sealed class SocketLadder : IAsyncDisposable
         }
         catch (P11KitRpcException e)
         {
-            return name == P11SocketCheckName.Protocol ? causes.NotP11Kit(e) : SocketCauses.MalformedReply(e);
+            return name == P11SocketCheckName.Protocol ? causes.NotP11Kit(e) : causes.MalformedReply(e);
         }
     }
 
@@ -224,7 +224,7 @@ sealed class SocketLadder : IAsyncDisposable
     {
         var usable = tokens.Where(t => t.IsInitialized).ToList();
         if (endpoint.TargetUri is not { } targets)
-            return usable.Count == 0 ? SocketCauses.NotInitialized(tokens.Count) : new($"no target is known; {Count(usable.Count)}: {Labels(usable)}");
+            return usable.Count == 0 ? causes.NotInitialized(tokens.Count) : new($"no target is known; {Count(usable.Count)}: {Labels(usable)}");
         if (targets.Count == 0)
             return causes.NoTarget($"{Count(tokens.Count)} behind a server that has no target");
 

@@ -59,12 +59,20 @@ public sealed class GetPkcs11TokenCommand : HsmRemoteCommand
     /// <inheritdoc/>
     protected override void ProcessRecord()
     {
+        var socketPath = ParameterSetName switch
+        {
+            SocketSet => Resolve(SocketPath),
+            ServerSet => TryFindServer(Name) is { } server ? TryGetSocketPath(server) : null,
+            _ => null,
+        };
+        // What is wrong with the instance has been said.
+        if (socketPath is null && ParameterSetName is ServerSet)
+            return;
         var query = new Pkcs11TokenQuery
         {
             Uri = Uri is null ? null : ParseUri(Uri),
             Module = Module is not null && Module.Contains('/', StringComparison.Ordinal) ? Resolve(Module) : Module,
-            ServerName = ParameterSetName is ServerSet ? Name : null,
-            SocketPath = ParameterSetName is SocketSet ? Resolve(SocketPath) : null,
+            SocketPath = socketPath,
             IncludeUninitialized = IncludeUninitialized,
             IncludeTrust = IncludeTrust,
             Timeout = TimeSpan.FromSeconds(TimeoutSeconds),

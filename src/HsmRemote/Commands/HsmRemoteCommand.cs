@@ -67,24 +67,51 @@ public abstract class HsmRemoteCommand : PSCmdlet, IDisposable
     /// <summary>The instances of names or patterns. A name that is not there is an error, a pattern that fits none is not.</summary>
     private protected IEnumerable<P11KitServer> FindServers(string[] names)
     {
-        var servers = Await(reporter => Services.Servers.Get(reporter));
         foreach (var name in names)
         {
-            var pattern = WildcardPattern.Get(name, WildcardOptions.None);
-            var found = servers.Where(server => pattern.IsMatch(server.Name)).ToList();
-            if (found.Count == 0 && !WildcardPattern.ContainsWildcardCharacters(name))
+            if (WildcardPattern.ContainsWildcardCharacters(name))
             {
-                WriteError(ToErrorRecord(new HsmRemoteException(
-                    "ServerNotFound", FailureKind.NotFound, $"There is no p11-kit server '{name}' on this host.",
-                    servers.Count == 0
-                        ? $"Install it: Install-P11KitServer -Name {name} -Group GROUP."
-                        : $"There is: {string.Join(", ", servers)}.",
-                    name)));
+                var pattern = WildcardPattern.Get(name, WildcardOptions.None);
+                foreach (var server in Await(reporter => Services.Servers.Get(reporter)).Where(server => pattern.IsMatch(server.Name)))
+                    yield return server;
             }
-
-            foreach (var server in found)
+            else if (TryFindServer(name) is { } server)
+            {
                 yield return server;
+            }
         }
+    }
+
+    /// <summary>The instance of a name; that there is none is written as an error.</summary>
+    private protected P11KitServer? TryFindServer(string name)
+    {
+        var found = Await<object>(reporter =>
+        {
+            try
+            {
+                return Services.Servers.Find(name, reporter);
+            }
+            catch (HsmRemoteException e) when (e.Kind == FailureKind.NotFound)
+            {
+                return e;
+            }
+        });
+        if (found is HsmRemoteException notFound)
+            WriteError(ToErrorRecord(notFound));
+        return found as P11KitServer;
+    }
+
+    /// <summary>Where an instance listens; that its units do not say is written as an error.</summary>
+    private protected string? TryGetSocketPath(P11KitServer server)
+    {
+        if (server.SocketPath is null)
+        {
+            WriteError(ToErrorRecord(new HsmRemoteException(
+                "SocketUnknown", FailureKind.InvalidOperation, $"The units of '{server.Name}' do not say where it listens ({server.UnitPath}).",
+                "Give the socket itself, with -SocketPath.", server.Name)));
+        }
+
+        return server.SocketPath;
     }
 
     /// <summary>An absolute path: the session's location is not that of the process.</summary>

@@ -61,19 +61,22 @@ public sealed class TestP11SocketCommand : HsmRemoteCommand
         }
 
         if (ParameterSetName is SocketSet)
-            Test(null, Resolve(SocketPath));
+            Test(new P11SocketEndpoint(null, Resolve(SocketPath)));
         else
         {
             foreach (var server in FindServers(Name))
-                Test(server.Name, null);
+            {
+                if (TryGetSocketPath(server) is { } path)
+                    Test(new P11SocketEndpoint(server.Name, path, server.ConfigPath is null ? null : server.TargetUri));
+            }
         }
     }
 
-    void Test(string? name, string? socketPath)
+    void Test(P11SocketEndpoint endpoint)
     {
         var identity = new P11IdentityRequest(User, Uid, Gid, SupplementaryGroup);
         var timeout = TimeSpan.FromSeconds(TimeoutSeconds);
-        var test = Await((_, cancellation) => Services.Sockets.TestAsync(name, socketPath, identity, timeout, cancellation));
+        var test = Await((_, cancellation) => Services.Sockets.TestAsync(endpoint, identity, timeout, cancellation));
         foreach (var check in test.Checks)
             WriteVerbose($"{check.Name}: {check.Status}: {check.Detail} ({check.Duration.TotalMilliseconds:F1} ms)");
         if (Quiet)
