@@ -1,3 +1,5 @@
+using System.Globalization;
+
 namespace HsmRemote.Shell;
 
 internal static class Program
@@ -8,6 +10,9 @@ internal static class Program
     {
         // The engine reads this when it is first touched; what a host does with its keys is for nobody's statistics.
         Environment.SetEnvironmentVariable("POWERSHELL_TELEMETRY_OPTOUT", "1");
+
+        // The engine's pipelines run on threads of their own.
+        CultureInfo.CurrentCulture = CultureInfo.DefaultThreadCurrentCulture = new EnglishCulture();
 
         var commandLine = CommandLine.Parse(arguments);
         if (commandLine.Error is { } error)

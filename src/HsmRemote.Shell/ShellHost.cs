@@ -24,7 +24,7 @@ internal sealed class ShellHost(ShellUserInterface userInterface) : PSHost
 
     public override CultureInfo CurrentCulture => CultureInfo.CurrentCulture;
 
-    // The language of the help and of the messages, by which the engine also breaks lines.
+    // The language of the help and of the messages.
     public override CultureInfo CurrentUICulture { get; } = CultureInfo.GetCultureInfo("en-US");
 
     public void OfferNestedPrompt(Action prompt) => _nestedPrompt = prompt;
