@@ -64,7 +64,8 @@ function Get-ModuleDirectory { [IO.Directory]::GetDirectories("$output/HsmRemote
 # Get-Help's files, from the pages; it fails when a page and a cmdlet differ.
 function Write-Help {
     $program = "$root/artifacts/bin/HsmRemote.Docs/$($Configuration.ToLowerInvariant())/HsmRemote.Docs"
-    Invoke-Program $program ("$root/docs/en-US", (Get-ModuleDirectory))
+    $module = Get-ModuleDirectory
+    Invoke-Program $program ("$root/docs/en-US", $module, "$module/en-US")
 }
 
 # The module with its help, without the shell and the tests: for whoever writes the pages.

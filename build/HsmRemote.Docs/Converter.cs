@@ -12,10 +12,11 @@ static class Converter
     const string AboutPrefix = "about_";
 
     /// <summary>Writes the help of a module.</summary>
-    /// <param name="pages">The directory of the Markdown pages; its name is the culture's.</param>
+    /// <param name="pages">The directory of the Markdown pages.</param>
     /// <param name="module">The directory of the published module.</param>
+    /// <param name="help">The directory for the help; what is in it is replaced.</param>
     /// <returns>What is wrong, a sentence each; when there is something, nothing was written.</returns>
-    internal static IReadOnlyList<string> Convert(string pages, string module)
+    internal static IReadOnlyList<string> Convert(string pages, string module, string help)
     {
         Problems problems = new();
         var exported = ModuleCommands.Read(module);
@@ -43,7 +44,7 @@ static class Converter
         if (problems.IsEmpty)
             ModulePageCheck.Check(Path.Combine(pages, $"{exported.ModuleName}.md"), cmdletPages, problems);
         if (problems.IsEmpty)
-            Write(Path.Combine(module, Path.GetFileName(Path.GetFullPath(pages))), exported.ModuleName, cmdletPages, topics);
+            Write(help, exported.ModuleName, cmdletPages, topics);
         return problems.All;
     }
 

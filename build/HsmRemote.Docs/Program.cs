@@ -1,17 +1,17 @@
 using HsmRemote.Docs;
 
-if (args is not [var pages, var module])
+if (args is not [var pages, var module, var help])
 {
     Console.Error.WriteLine("""
-        usage: HsmRemote.Docs PAGES MODULE
+        usage: HsmRemote.Docs PAGES MODULE HELP
 
-        Writes the help of a published module (MODULE/en-US) from its pages (PAGES/*.md). It writes nothing, says what is
-        wrong and ends with status 1 when the pages and the module's cmdlets differ.
+        Writes the help of the published module in MODULE, from PAGES/*.md, into HELP. It writes nothing, says what is wrong
+        and ends with status 1 when the pages and the module's cmdlets differ.
         """);
     return 2;
 }
 
-var problems = Converter.Convert(pages, module);
+var problems = Converter.Convert(pages, module, help);
 foreach (var problem in problems)
     Console.Error.WriteLine($"HsmRemote.Docs: {problem}");
 return problems.Count == 0 ? 0 : 1;
