@@ -2,6 +2,7 @@
 # Builds, tests and demonstrates HsmRemote on a Debian machine that has git and the .NET SDK 10, and nothing else.
 #
 #   ./build.sh Build   the importable module and the shell that carries it, in output/
+#   ./build.sh Docs    the module's help, from docs/en-US
 #   ./build.sh Test    Build, then every test; the last line says: N passed, N failed, N skipped
 #   ./build.sh Demo    Build, then the whole story with a software token and a container, in a throwaway sandbox
 #
@@ -78,7 +79,7 @@ find_powershell() {
 }
 
 case ${1-} in
-    Build) packages=() ;;
+    Build | Docs) packages=() ;;
     Test | Demo) packages=("${test_packages[@]}") ;;
     *)
         sed -n '2,/^set/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2

@@ -12,7 +12,9 @@ internal static class Program
         Environment.SetEnvironmentVariable("POWERSHELL_TELEMETRY_OPTOUT", "1");
 
         // The language of help and messages. The engine also breaks lines between words only in a language that it knows.
-        CultureInfo.CurrentUICulture = CultureInfo.DefaultThreadCurrentUICulture = CultureInfo.GetCultureInfo("en-US");
+        var english = CultureInfo.GetCultureInfo("en-US");
+        CultureInfo.CurrentCulture = CultureInfo.DefaultThreadCurrentCulture = english;
+        CultureInfo.CurrentUICulture = CultureInfo.DefaultThreadCurrentUICulture = english;
 
         var commandLine = CommandLine.Parse(arguments);
         if (commandLine.Error is { } error)
