@@ -30,8 +30,8 @@ static class UninstallPlanner
         if (systemd.FileState(layout.SocketUnit) is "enabled")
             steps.Add(new DisableUnitStep(systemd, layout.SocketUnit));
 
-        if (InstanceGroup.Owned(layout) is { } owned && InstanceGroup.Removable(systemd, layout, owned, reporter) is { } group)
-            steps.Add(new RemoveGroupStep(group));
+        if (InstanceGroup.Owned(layout) is { } owned && InstanceGroup.Release(systemd, layout, owned, reporter) is { } release)
+            steps.Add(release);
         if (installed?.SocketPath is { } socketPath && RuntimeDirectory(socketPath) is { } directory)
             steps.Add(new RemoveDirectoryStep(directory));
         AddDirectory(layout.ConfigDirectory, [layout.ConfigPath, layout.SysusersPath], steps, reporter);

@@ -7,17 +7,17 @@ namespace HsmRemote.Tests.Docs;
 /// <summary>That Get-Help finds the published help, and shows it as a person can read it.</summary>
 public sealed class GetHelpTests
 {
-    static string Shell { get; } = Path.GetFullPath(Path.Combine(Repository.Module, "../../shell/hsmremote"));
+    static string Shell { get; } = Path.Combine(Checkout.Shell, "hsmremote");
 
     [Fact]
     public async Task It_shows_every_cmdlet_in_full_and_breaks_lines_between_words()
     {
-        var cmdlets = ModuleCommands.Read(Repository.Module).Cmdlets.Keys.ToList();
+        var cmdlets = ModuleCommands.Read(Checkout.Module).Cmdlets.Keys.ToList();
         var help = await GetHelpAsync($"{string.Join(',', cmdlets.Select(c => $"'{c}'"))} | ForEach-Object {{ Get-Help $_ -Full }}");
         var words = help.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries).ToHashSet(StringComparer.Ordinal);
         foreach (var cmdlet in cmdlets)
         {
-            var page = CmdletPageReader.Read(cmdlet, await File.ReadAllTextAsync(Path.Combine(Repository.Pages, $"{cmdlet}.md"), TestContext.Current.CancellationToken));
+            var page = CmdletPageReader.Read(cmdlet, await File.ReadAllTextAsync(Path.Combine(Checkout.Pages, $"{cmdlet}.md"), TestContext.Current.CancellationToken));
             Assert.Contains(page.Synopsis, string.Join(' ', help.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries)), StringComparison.Ordinal);
             Assert.All(page.Description.SelectMany(p => p.Split(' ')), word => Assert.Contains(word, words));
         }

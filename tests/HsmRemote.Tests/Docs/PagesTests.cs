@@ -7,13 +7,13 @@ namespace HsmRemote.Tests.Docs;
 /// <summary>That the pages say all that they promise to say.</summary>
 public sealed partial class PagesTests
 {
-    public static TheoryData<string> Cmdlets => [.. ModuleCommands.Read(Repository.Module).Cmdlets.Keys];
+    public static TheoryData<string> Cmdlets => [.. ModuleCommands.Read(Checkout.Module).Cmdlets.Keys];
 
     [Theory]
     [MemberData(nameof(Cmdlets))]
     public void An_exported_cmdlet_has_a_page_with_three_examples(string cmdlet)
     {
-        var page = CmdletPageReader.Read(cmdlet, File.ReadAllText(Path.Combine(Repository.Pages, $"{cmdlet}.md")));
+        var page = CmdletPageReader.Read(cmdlet, File.ReadAllText(Path.Combine(Checkout.Pages, $"{cmdlet}.md")));
         Assert.True(page.Examples.Count >= 3, $"{cmdlet} has {page.Examples.Count} examples.");
         Assert.All(page.Examples, example => Assert.NotEmpty(example.Remarks));
     }
@@ -29,17 +29,17 @@ public sealed partial class PagesTests
     [Fact]
     public void Topics_that_are_referred_to_are_there()
     {
-        foreach (var page in Directory.EnumerateFiles(Repository.Pages, "*.md"))
+        foreach (var page in Directory.EnumerateFiles(Checkout.Pages, "*.md"))
         {
             foreach (Match topic in Topic().Matches(File.ReadAllText(page)))
-                Assert.True(File.Exists(Path.Combine(Repository.Pages, $"{topic.Value}.md")), $"{page}: {topic.Value}");
+                Assert.True(File.Exists(Path.Combine(Checkout.Pages, $"{topic.Value}.md")), $"{page}: {topic.Value}");
         }
     }
 
     /// <summary>The first column of a table of the troubleshooting page.</summary>
     static IEnumerable<string> Rows(string heading)
     {
-        var page = File.ReadAllText(Path.Combine(Repository.Pages, "about_HsmRemote_Troubleshooting.md"));
+        var page = File.ReadAllText(Path.Combine(Checkout.Pages, "about_HsmRemote_Troubleshooting.md"));
         var section = page.Split("\n## ").Single(part => part.StartsWith($"{heading}\n", StringComparison.Ordinal));
         // Behind the heads of the columns and the line below them.
         return section.Split('\n').Where(line => line.StartsWith('|')).Skip(2).Select(line => line.Split('|')[1].Trim());
@@ -49,7 +49,7 @@ public sealed partial class PagesTests
     static HashSet<string> ErrorIds()
     {
         HashSet<string> ids = new(StringComparer.Ordinal);
-        foreach (var file in Directory.EnumerateFiles(Repository.Sources, "*.cs", SearchOption.AllDirectories))
+        foreach (var file in Directory.EnumerateFiles(Checkout.Sources, "*.cs", SearchOption.AllDirectories))
         {
             var source = File.ReadAllText(file);
             foreach (Match made in Made().Matches(source))

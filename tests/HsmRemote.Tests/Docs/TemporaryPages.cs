@@ -10,7 +10,7 @@ sealed class TemporaryPages : IDisposable
     internal TemporaryPages()
     {
         Directory.CreateDirectory(Pages);
-        foreach (var page in Directory.EnumerateFiles(Repository.Pages))
+        foreach (var page in Directory.EnumerateFiles(Checkout.Pages))
             File.Copy(page, Path.Combine(Pages, Path.GetFileName(page)));
     }
 
@@ -33,7 +33,7 @@ sealed class TemporaryPages : IDisposable
         this[page] = this[page].Replace(old, replacement, StringComparison.Ordinal);
     }
 
-    internal IReadOnlyList<string> Convert() => Converter.Convert(Pages, Repository.Module, Help);
+    internal IReadOnlyList<string> Convert() => Converter.Convert(Pages, Checkout.Module, Help);
 
     public void Dispose() => directory.Delete(recursive: true);
 }
