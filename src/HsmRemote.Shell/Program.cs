@@ -11,10 +11,8 @@ internal static class Program
         // The engine reads this when it is first touched; what a host does with its keys is for nobody's statistics.
         Environment.SetEnvironmentVariable("POWERSHELL_TELEMETRY_OPTOUT", "1");
 
-        // The language of help and messages. The engine also breaks lines between words only in a language that it knows.
-        var english = CultureInfo.GetCultureInfo("en-US");
-        CultureInfo.CurrentCulture = CultureInfo.DefaultThreadCurrentCulture = english;
-        CultureInfo.CurrentUICulture = CultureInfo.DefaultThreadCurrentUICulture = english;
+        // The engine's pipelines run on threads of their own.
+        CultureInfo.CurrentCulture = CultureInfo.DefaultThreadCurrentCulture = new EnglishCulture();
 
         var commandLine = CommandLine.Parse(arguments);
         if (commandLine.Error is { } error)
