@@ -54,14 +54,14 @@ static class InstallPlanner
             steps.Add(retarget);
 
         if (restart)
-            steps.Add(new StopUnitStep(systemd, layout.SocketUnit));
+            steps.Add(UnitStep.Stop(systemd, layout.SocketUnit));
         steps.AddRange(unitSteps);
         if (unitSteps.Count > 0 || socket?.Flag("NeedDaemonReload") is true)
-            steps.Add(new ReloadManagerStep(systemd));
+            steps.Add(UnitStep.Reload(systemd));
         if (systemd.FileState(layout.SocketUnit) is not "enabled")
-            steps.Add(new EnableUnitStep(systemd, layout.SocketUnit));
+            steps.Add(UnitStep.Enable(systemd, layout.SocketUnit));
         if (restart || !isActive)
-            steps.Add(new StartUnitStep(systemd, layout.SocketUnit));
+            steps.Add(UnitStep.Start(systemd, layout.SocketUnit));
 
         RemoveOldForm(systemd, wanted, installed, ownedGroup, newGroup, steps, reporter);
         return new ChangePlan(spec.Name, steps, systemd);

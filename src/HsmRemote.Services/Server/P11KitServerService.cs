@@ -54,7 +54,7 @@ sealed class P11KitServerService : IP11KitServerService
             steps.Add(retarget);
             // A daemon has read its target at its start; per connection, the next one reads it.
             if (server is { Mode: P11KitServerMode.Daemon, State: P11KitServerState.Listening })
-                steps.Add(new RestartUnitStep(systemd, server.Unit));
+                steps.Add(UnitStep.Restart(systemd, server.Unit));
         }
 
         return new ChangePlan(name, steps, systemd);
