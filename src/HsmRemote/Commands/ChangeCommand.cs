@@ -36,7 +36,7 @@ public abstract class ChangeCommand : HsmRemoteCommand
                 WriteVerbose($"{what}: nothing to do.");
             // One question for the whole plan, and one list of what it would change.
             else if (ShouldProcess(
-                isWhatIf ? Describe(plan, what, withDifferences: true) : $"{what}: {plan.Changes.Count} changes",
+                isWhatIf ? Describe(plan, what, withDifferences: true) : $"{what}: changes: {plan.Changes.Count}",
                 $"{Describe(plan, what, withDifferences: false)}\nGo on?", "Confirm"))
             {
                 Await<object?>(
