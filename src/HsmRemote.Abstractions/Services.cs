@@ -40,6 +40,9 @@ public sealed record Pkcs11TokenQuery
     /// <summary>Only what is behind this socket.</summary>
     public string? SocketPath { get; init; }
 
+    /// <summary>The instance that the socket is of, for messages; null when there is none.</summary>
+    public string? ServerName { get; init; }
+
     /// <summary>Also slots whose token is not initialised.</summary>
     public bool IncludeUninitialized { get; init; }
 

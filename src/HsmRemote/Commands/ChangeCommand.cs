@@ -14,13 +14,15 @@ public abstract class ChangeCommand : HsmRemoteCommand
     /// <summary>Without root, says so before anything else. What would be done can be asked by anyone.</summary>
     protected override void BeginProcessing()
     {
-        if (!IsWhatIf)
+        if (IsWhatIf)
+            return;
+        try
         {
-            Await<object?>(_ =>
-            {
-                Services.Servers.RequireRoot();
-                return null;
-            });
+            Services.Servers.RequireRoot();
+        }
+        catch (HsmRemoteException e)
+        {
+            ThrowTerminatingError(ToErrorRecord(e));
         }
     }
 

@@ -97,13 +97,18 @@ public sealed class TestP11SocketCommand : HsmRemoteCommand
         }
 
         if (ParameterSetName is SocketSet)
-            Test(new P11SocketEndpoint(null, Resolve(SocketPath)));
+            Attempt(() => Test(new P11SocketEndpoint(null, Resolve(SocketPath))));
         else
+            Attempt(TestServers);
+    }
+
+    void TestServers()
+    {
+        foreach (var server in FindServers(Name))
         {
-            foreach (var server in FindServers(Name))
+            if (TryGetSocketPath(server) is { } path)
             {
-                if (TryGetSocketPath(server) is { } path)
-                    Test(new P11SocketEndpoint(server.Name, path, server.ConfigPath is null ? null : server.TargetUri));
+                Attempt(() => Test(new P11SocketEndpoint(server.Name, path, server.TargetUri)));
             }
         }
     }
