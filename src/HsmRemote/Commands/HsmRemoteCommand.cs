@@ -16,8 +16,15 @@ public abstract class HsmRemoteCommand : PSCmdlet, IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
-        stopping.Dispose();
+        Dispose(disposing: true);
         GC.SuppressFinalize(this);
+    }
+
+    /// <summary>Called once, when the command has ended in whatever way.</summary>
+    protected virtual void Dispose(bool disposing)
+    {
+        if (disposing)
+            stopping.Dispose();
     }
 
     /// <summary>Called by the engine, on another thread, when the pipeline is stopped.</summary>
