@@ -97,7 +97,8 @@ public sealed partial class SocketSignTests(SandboxFixture sandbox)
         var test = Test("sign-several");
         Assert.True(test.GetProperty("Succeeded").GetBoolean());
         Assert.Equal("SeveralMatches", Text(test, "Cause"));
-        Assert.Contains("token=sign-several1", Text(test, "Remedy") + Text(test, "Explanation"), StringComparison.Ordinal);
+        Assert.Contains("token=sign-several1", Text(test, "Explanation"), StringComparison.Ordinal);
+        Assert.Contains("token=sign-several2", Text(test, "Explanation"), StringComparison.Ordinal);
 
         var pinPath = PinFile("sign-several");
         Fails($"sign-several -PinPath {pinPath}", "Login", "SeveralMatches");
@@ -153,16 +154,14 @@ public sealed partial class SocketSignTests(SandboxFixture sandbox)
     }
 
     [Fact]
-    public void A_mechanism_that_the_token_does_not_have()
+    public void A_mechanism_that_the_key_does_not_allow()
     {
         var store = Store("sign-refused");
         store.InitializeToken("sign-refused");
-        store.Tool("sign-refused", "--keypairgen --key-type EC:prime256v1 --label key --id 01");
-        store.Configure("slots.mechanisms = -CKM_ECDSA");
+        store.Tool("sign-refused", "--keypairgen --key-type EC:prime256v1 --label key --id 01 --allowed-mechanisms SHA256-HMAC");
         store.Install("pkcs11:token=sign-refused");
         var test = Fails($"sign-refused -PinPath {PinFile("sign-refused")}", "Sign", "MechanismRefused");
         Assert.Equal("CKM_ECDSA: CKR_MECHANISM_INVALID", Detail(test, "Sign"));
-        Assert.DoesNotContain("CKM_ECDSA", test.GetProperty("Mechanisms").EnumerateArray().Select(m => m.GetString()));
     }
 
     [Fact]
@@ -263,14 +262,12 @@ public sealed partial class SocketSignTests(SandboxFixture sandbox)
             this.sandbox = sandbox;
             this.name = name;
             sandbox.Shell($"mkdir -p {Directory}").Succeeded();
-            Configure("");
+            sandbox.WriteFile(Configuration, $"directories.tokendir = {Directory}\n");
         }
 
         string Directory => $"/var/lib/softhsm/tokens/{name}";
 
         string Configuration => $"/etc/{name}-softhsm2.conf";
-
-        internal void Configure(string more) => sandbox.WriteFile(Configuration, $"directories.tokendir = {Directory}\n{more}\n");
 
         internal void Run(string command) => sandbox.Shell($"SOFTHSM2_CONF={Configuration} {command}").Succeeded();
 

@@ -160,7 +160,7 @@ sealed class SocketCauses(P11SocketEndpoint endpoint, P11Identity identity, Time
     internal Rung SeveralMatches(Pkcs11Uri target, string labels, IReadOnlyList<Pkcs11Token> matches) => new(
         $"{labels}: one URI fits {matches.Count}",
         P11SocketCause.SeveralMatches,
-        $"{target} fits {matches.Count} tokens. All of them are exposed, and an application that takes the first one it finds may take another after the next start.",
+        $"{target} fits {matches.Count} tokens: {string.Join(", ", matches)}. All of them are exposed, and an application that takes the first one it finds may take another after the next start.",
         $"If only one is meant: `Set-P11TargetUri -Name {name} -Uri '{matches[0]}'`.")
     {
         Status = P11SocketCheckStatus.Passed,

@@ -256,7 +256,7 @@ public sealed class SocketLadderTests : IDisposable
         var test = await TestTargetAsync(["pkcs11:manufacturer=ACME"]);
         Assert.True(test.Succeeded);
         Assert.Equal((P11SocketCause.SeveralMatches, null), (test.Cause, test.FailedCheck));
-        Assert.Contains("fits 2 tokens", test.Explanation, StringComparison.Ordinal);
+        Assert.Contains("fits 2 tokens:", test.Explanation, StringComparison.Ordinal);
         Assert.NotNull(test.Remedy);
     }
 
