@@ -1,7 +1,7 @@
 # The tasks. './build.sh TASK' finds or builds something to run this in: pwsh 7.6, or the project's own shell, which has the
 # language and the engine's own cmdlets but not Write-Host, Join-Path or Get-Content; so this file uses .NET for those.
 param(
-    [ValidateSet('Build', 'Test', 'Demo')]
+    [ValidateSet('Build', 'Test', 'Demo', 'Bench', 'Fuzz')]
     [string] $Task = 'Build',
 
     [string] $Configuration = 'Release'
@@ -75,9 +75,11 @@ function Test-Layout {
     }
 }
 
+function Get-Program([string] $Name) { "$root/artifacts/bin/$Name/$($Configuration.ToLowerInvariant())/$Name" }
+
 # Adds one test executable's results to $total.
 function Add-XunitResult([hashtable] $Total, [string] $Name) {
-    $program = "$root/artifacts/bin/$Name/$($Configuration.ToLowerInvariant())/$Name"
+    $program = Get-Program $Name
     $report = "$output/test-results/$Name.xml"
     Say $Name
     $status = Get-Status $program ('-result-xml', $report, '-noLogo', '-noColor')
@@ -158,4 +160,6 @@ Invoke-Build
 switch ($Task) {
     'Test' { Invoke-Test }
     'Demo' { Invoke-Program "$root/tests/demo.sh" @() }
+    'Bench' { Invoke-Program "$root/tests/sandbox.sh" @(Get-Program HsmRemote.Benchmarks) }
+    'Fuzz' { Invoke-Program (Get-Program HsmRemote.Fuzz) @() }
 }

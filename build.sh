@@ -4,6 +4,8 @@
 #   ./build.sh Build   the importable module and the shell that carries it, in output/
 #   ./build.sh Test    Build, then every test; the last line says: N passed, N failed, N skipped
 #   ./build.sh Demo    Build, then the whole story with a software token and a container, in a throwaway sandbox
+#   ./build.sh Bench   Build, then how long Test-P11Socket takes beside other ways to a token, in a throwaway sandbox
+#   ./build.sh Fuzz    Build, then a minute of hostile servers; artifacts/bin/HsmRemote.Fuzz has its options
 #
 # It installs the Debian packages that the task needs and the machine lacks. What a task does is in build.ps1; this only
 # finds something to run it in: pwsh 7.6 or later, or else the project's own shell.
@@ -18,6 +20,7 @@ test_packages=(
     systemd-container dbus procps                                           # the sandbox
 )
 demo_packages=(podman crun mmdebstrap)
+bench_packages=(gcc libc6-dev libp11-kit-dev)
 
 say() { echo "build.sh: $*"; }
 
@@ -78,9 +81,10 @@ find_powershell() {
 }
 
 case ${1-} in
-    Build) packages=() ;;
+    Build | Fuzz) packages=() ;;
     Test) packages=("${test_packages[@]}") ;;
     Demo) packages=("${test_packages[@]}" "${demo_packages[@]}") ;;
+    Bench) packages=("${test_packages[@]}" "${bench_packages[@]}") ;;
     *)
         sed -n '2,/^set/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
         exit 2
