@@ -24,7 +24,7 @@ static class ClientBenchmark
     internal static async Task RunAsync()
     {
         Console.WriteLine("\nThe client, with a server in the same process that answers from memory\n");
-        Console.WriteLine($"  {"",-32}{"calls/s",10}{"bytes allocated a call",26}");
+        Console.WriteLine($"  {"",-40}{"calls/s",10}{"bytes allocated a call",26}");
         foreach (var (name, call) in Calls)
         {
             await using var client = await P11KitRpcClient.ConnectAsync(new CannedStream(Server()), CancellationToken.None);
@@ -51,7 +51,7 @@ static class ClientBenchmark
         var before = GC.GetTotalAllocatedBytes(precise: true);
         var calls = await LoopAsync(client, call);
         var allocated = GC.GetTotalAllocatedBytes(precise: true) - before;
-        Console.WriteLine($"  {name,-36}{calls / Length.TotalSeconds,10:F0}{allocated / (double)calls,22:F0}");
+        Console.WriteLine($"  {name,-40}{calls / Length.TotalSeconds,10:F0}{allocated / (double)calls,26:F0}");
     }
 
     static async Task<long> LoopAsync(P11KitRpcClient client, Func<P11KitRpcClient, Task> call)
