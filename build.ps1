@@ -1,7 +1,7 @@
 # The tasks. './build.sh TASK' finds or builds something to run this in: pwsh 7.6, or the project's own shell, which has the
 # language and the engine's own cmdlets but not Write-Host, Join-Path or Get-Content; so this file uses .NET for those.
 param(
-    [ValidateSet('Build', 'Test', 'Demo', 'Bench', 'Fuzz')]
+    [ValidateSet('Build', 'Docs', 'Test', 'Demo', 'Bench', 'Fuzz')]
     [string] $Task = 'Build',
 
     [string] $Configuration = 'Release'
@@ -10,6 +10,7 @@ param(
 $ErrorActionPreference = 'Stop'
 $root = $PSScriptRoot
 $output = "$root/output"
+$quiet = '--configuration', $Configuration, '--nologo', '--verbosity', 'quiet'
 
 function Say([string] $Text) { [Console]::WriteLine("build.ps1: $Text") }
 
@@ -43,7 +44,6 @@ function Invoke-Build {
     }
 
     $watch = [Diagnostics.Stopwatch]::StartNew()
-    $quiet = '--configuration', $Configuration, '--nologo', '--verbosity', 'quiet'
     Invoke-Program dotnet (@('build', 'HsmRemote.slnx') + $quiet)
     Say "compiled in $([int] $watch.Elapsed.TotalSeconds) s"
 
@@ -54,16 +54,37 @@ function Invoke-Build {
     foreach ($project in 'HsmRemote', 'HsmRemote.Services', 'HsmRemote.Shell') {
         Invoke-Program dotnet (@('publish', "src/$project", '--no-build') + $quiet)
     }
+    Write-Help
     Test-Layout
     Say "published in $([int] $watch.Elapsed.TotalSeconds) s: output/HsmRemote, output/shell"
 }
 
+function Get-Program([string] $Name) { "$root/artifacts/bin/$Name/$($Configuration.ToLowerInvariant())/$Name" }
+
+function Get-ModuleDirectory { [IO.Directory]::GetDirectories("$output/HsmRemote")[0] }
+
+# Get-Help's files, from the pages; it fails when a page and a cmdlet differ.
+function Write-Help {
+    $program = Get-Program HsmRemote.Docs
+    $module = Get-ModuleDirectory
+    Invoke-Program $program ("$root/docs/en-US", $module, "$module/en-US")
+}
+
+# The module with its help, without the shell and the tests: for whoever writes the pages.
+function Invoke-Docs {
+    Invoke-Program dotnet (@('build', 'build/HsmRemote.Docs') + $quiet)
+    foreach ($project in 'HsmRemote', 'HsmRemote.Services') { Invoke-Program dotnet (@('publish', "src/$project") + $quiet) }
+    Write-Help
+    Test-Layout
+    Say "wrote $(Get-ModuleDirectory)/en-US"
+}
+
 # An administrator copies the module's directory as it is, so it holds what is imported and nothing else.
 function Test-Layout {
-    $module = [IO.Directory]::GetDirectories("$output/HsmRemote")[0]
-    $needed = 'HsmRemote.dll', 'HsmRemote.psd1', 'HsmRemote.Abstractions.dll',
+    $module = Get-ModuleDirectory
+    $needed = 'HsmRemote.dll', 'HsmRemote.psd1', 'HsmRemote.Abstractions.dll', 'en-US/HsmRemote.dll-Help.xml',
         'Dependencies/HsmRemote.Services.dll', 'Dependencies/Pkcs11Interop.dll', 'Dependencies/DiffPlex.dll'
-    $allowed = '^Formatting/\w+(\.\w+)*\.ps1xml$', '^en-US/(HsmRemote\.dll-Help\.xml|about_\w+\.help\.txt)$'
+    $allowed = '^Formatting/\w+(\.\w+)*\.ps1xml$', '^en-US/about_\w+\.help\.txt$'
     $found = foreach ($file in [IO.Directory]::EnumerateFiles($module, '*', 'AllDirectories')) {
         [IO.Path]::GetRelativePath($module, $file)
     }
@@ -74,8 +95,6 @@ function Test-Layout {
         exit 1
     }
 }
-
-function Get-Program([string] $Name) { "$root/artifacts/bin/$Name/$($Configuration.ToLowerInvariant())/$Name" }
 
 # Adds one test executable's results to $total.
 function Add-XunitResult([hashtable] $Total, [string] $Name) {
@@ -156,7 +175,7 @@ function Invoke-Test {
     if ($total.Failed -or -not $total.Passed) { exit 1 }
 }
 
-Invoke-Build
+if ($Task -eq 'Docs') { Invoke-Docs } else { Invoke-Build }
 switch ($Task) {
     'Test' { Invoke-Test }
     'Demo' { Invoke-Program "$root/tests/demo.sh" @() }

@@ -2,6 +2,7 @@
 # Builds, tests and demonstrates HsmRemote on a Debian machine that has git and the .NET SDK 10, and nothing else.
 #
 #   ./build.sh Build   the importable module and the shell that carries it, in output/
+#   ./build.sh Docs    the module's help, from docs/en-US
 #   ./build.sh Test    Build, then every test; the last line says: N passed, N failed, N skipped
 #   ./build.sh Demo    Build, then the whole story with a software token and a container, in a throwaway sandbox
 #   ./build.sh Bench   Build, then how long Test-P11Socket takes beside other ways to a token, in a throwaway sandbox
@@ -18,8 +19,8 @@ export DOTNET_SYSTEM_GLOBALIZATION_INVARIANT=1
 test_packages=(
     p11-kit p11-kit-modules gnutls-bin softhsm2 opensc openssl socat strace # what is tested, and what it is tested with
     systemd-container dbus procps                                           # the sandbox
+    podman crun mmdebstrap                                                  # the container of the demo, which is a test too
 )
-demo_packages=(podman crun mmdebstrap)
 bench_packages=(gcc libc6-dev libp11-kit-dev)
 
 say() { echo "build.sh: $*"; }
@@ -81,9 +82,8 @@ find_powershell() {
 }
 
 case ${1-} in
-    Build | Fuzz) packages=() ;;
-    Test) packages=("${test_packages[@]}") ;;
-    Demo) packages=("${test_packages[@]}" "${demo_packages[@]}") ;;
+    Build | Docs | Fuzz) packages=() ;;
+    Test | Demo) packages=("${test_packages[@]}") ;;
     Bench) packages=("${test_packages[@]}" "${bench_packages[@]}") ;;
     *)
         sed -n '2,/^set/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2

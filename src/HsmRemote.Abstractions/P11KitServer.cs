@@ -33,8 +33,8 @@ public sealed class P11KitServer
     /// <summary>The group's number, or null when there is no such group.</summary>
     public uint? GroupId { get; init; }
 
-    /// <summary>The tokens that it exposes. Empty: none.</summary>
-    public required IReadOnlyList<Pkcs11Uri> TargetUri { get; init; }
+    /// <summary>The tokens that it exposes. Empty: none. Null: its units do not say, or the caller may not read it.</summary>
+    public required IReadOnlyList<Pkcs11Uri>? TargetUri { get; init; }
 
     /// <summary>The file that holds the target, or null when its units name none.</summary>
     public string? ConfigPath { get; init; }

@@ -12,23 +12,29 @@ public sealed class P11SocketTest
     /// <summary>Who connected.</summary>
     public required P11Identity Identity { get; init; }
 
-    /// <summary>True only when the token that the target asks for is there.</summary>
+    /// <summary>True only when the token that the target asks for is there, and signs if it was asked to.</summary>
     public required bool Succeeded { get; init; }
 
     /// <summary>The check that failed, or null.</summary>
     public P11SocketCheckName? FailedCheck { get; init; }
 
-    /// <summary>Why it failed; None when it did not.</summary>
+    /// <summary>Why it failed, or what deserves a look although it works (SeveralMatches); None when all is well.</summary>
     public required P11SocketCause Cause { get; init; }
 
-    /// <summary>What is wrong and why, in a sentence each; null when nothing failed.</summary>
+    /// <summary>What is wrong and why, in a sentence each; null when all is well.</summary>
     public string? Explanation { get; init; }
 
-    /// <summary>What to do about it, with commands that can be pasted; null when nothing failed.</summary>
+    /// <summary>What to do about it, with commands that can be pasted; null when all is well.</summary>
     public string? Remedy { get; init; }
 
     /// <summary>The tokens that this identity sees.</summary>
     public required IReadOnlyList<Pkcs11Token> Tokens { get; init; }
+
+    /// <summary>The mechanisms of the tokens that the target asks for, by name, or by number where none is known.</summary>
+    public IReadOnlyList<string> Mechanisms { get; init; } = [];
+
+    /// <summary>Those of them that an application does not see when its p11-kit-client.so is too old.</summary>
+    public IReadOnlyList<P11HiddenMechanism> HiddenMechanisms { get; init; } = [];
 
     /// <summary>The version of the RPC protocol that the server answered with, or null when it did not.</summary>
     public int? ServerVersion { get; init; }
@@ -46,6 +52,15 @@ public sealed class P11SocketTest
 /// <param name="Detail">What was seen.</param>
 /// <param name="Duration">How long it took.</param>
 public sealed record P11SocketCheck(P11SocketCheckName Name, P11SocketCheckStatus Status, string Detail, TimeSpan Duration);
+
+/// <summary>A mechanism that the token has and that p11-kit-client.so hides from applications.</summary>
+/// <param name="Name">The mechanism.</param>
+/// <param name="VisibleFrom">The first p11-kit whose client shows it; null when none does.</param>
+public sealed record P11HiddenMechanism(string Name, string? VisibleFrom)
+{
+    /// <inheritdoc/>
+    public override string ToString() => VisibleFrom is null ? Name : $"{Name} (before p11-kit {VisibleFrom})";
+}
 
 /// <summary>The checks, in order.</summary>
 public enum P11SocketCheckName
@@ -76,6 +91,12 @@ public enum P11SocketCheckName
 
     /// <summary>The tokens are the ones that the target asks for.</summary>
     Target,
+
+    /// <summary>The token takes the PIN. Only when one is given.</summary>
+    Login,
+
+    /// <summary>The private key signs, and the signature verifies. Only when a PIN is given.</summary>
+    Sign,
 }
 
 /// <summary>How a check ended.</summary>
@@ -141,6 +162,48 @@ public enum P11SocketCause
 
     /// <summary>There are tokens, and none is the one that the target asks for.</summary>
     TargetNotFound,
+
+    /// <summary>The token is there, and has never been initialised.</summary>
+    TokenNotInitialized,
+
+    /// <summary>One URI of the target fits several tokens.</summary>
+    SeveralMatches,
+
+    /// <summary>There is a token that no URI of the target asks for.</summary>
+    ExposesMore,
+
+    /// <summary>The token has no user PIN yet.</summary>
+    PinNotSet,
+
+    /// <summary>One attempt is left, and it was not made without -Force.</summary>
+    PinFinalTry,
+
+    /// <summary>Too many wrong PINs: the token takes none any more.</summary>
+    PinLocked,
+
+    /// <summary>The PIN is wrong.</summary>
+    PinIncorrect,
+
+    /// <summary>The PIN is typed on the token or its reader, so it cannot be given here.</summary>
+    PinOnReader,
+
+    /// <summary>There is no such private key.</summary>
+    KeyNotFound,
+
+    /// <summary>There are several private keys, and none was named.</summary>
+    KeyAmbiguous,
+
+    /// <summary>The key is of a type whose signatures cannot be verified here.</summary>
+    KeyUnsupported,
+
+    /// <summary>There is neither a public key nor a certificate to verify with.</summary>
+    PublicKeyNotFound,
+
+    /// <summary>The token does not sign with that mechanism or that key.</summary>
+    MechanismRefused,
+
+    /// <summary>The token signed, and the signature is not the key's.</summary>
+    SignatureInvalid,
 }
 
 /// <summary>Who connects: a uid, a gid, and the groups besides.</summary>

@@ -159,6 +159,11 @@ public sealed class Pkcs11Uri : IEquatable<Pkcs11Uri>
         return index < 0 ? null : path[index].Value.Length;
     }
 
+    /// <summary>The bytes of an attribute's value, or null when the URI does not have it.</summary>
+    /// <param name="name">The attribute's name, of the path.</param>
+    /// <returns>A copy of the bytes after percent-decoding.</returns>
+    public byte[]? Value(string name) => ByteCount(name) is null ? null : Bytes(name).ToArray();
+
     /// <summary>The URI in p11tool's form: its order, everything but <c>A-Za-z0-9_-.</c> escaped, in upper-case hex. No PIN.</summary>
     /// <returns>The URI.</returns>
     public override string ToString()

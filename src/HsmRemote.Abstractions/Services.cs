@@ -1,3 +1,5 @@
+using System.Security;
+
 namespace HsmRemote;
 
 /// <summary>The services behind the cmdlets. The one implementation is in HsmRemote.Services, in a load context of its own.</summary>
@@ -37,6 +39,9 @@ public sealed record Pkcs11TokenQuery
 
     /// <summary>Only what is behind this socket.</summary>
     public string? SocketPath { get; init; }
+
+    /// <summary>The instance that the socket is of, for messages; null when there is none.</summary>
+    public string? ServerName { get; init; }
 
     /// <summary>Also slots whose token is not initialised.</summary>
     public bool IncludeUninitialized { get; init; }
@@ -118,6 +123,12 @@ public interface IP11SocketService
     /// <param name="identity">Who connects.</param>
     /// <param name="timeout">For the whole.</param>
     /// <param name="cancellationToken">Ends it.</param>
+    /// <param name="login">Whether to log in and sign, and with what; null: neither.</param>
     /// <exception cref="HsmRemoteException">There is no such user, or the caller may not take on the identity.</exception>
-    Task<P11SocketTest> TestAsync(P11SocketEndpoint endpoint, P11IdentityRequest identity, TimeSpan timeout, CancellationToken cancellationToken);
+    Task<P11SocketTest> TestAsync(
+        P11SocketEndpoint endpoint, P11IdentityRequest identity, TimeSpan timeout, CancellationToken cancellationToken, P11Login? login = null);
+
+    /// <summary>Reads a PIN from a file that nobody but the caller can read.</summary>
+    /// <exception cref="HsmRemoteException">It is not there, others can read it, or it holds no PIN.</exception>
+    SecureString ReadPin(string path);
 }

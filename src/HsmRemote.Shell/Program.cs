@@ -11,8 +11,8 @@ internal static class Program
         // The engine reads this when it is first touched; what a host does with its keys is for nobody's statistics.
         Environment.SetEnvironmentVariable("POWERSHELL_TELEMETRY_OPTOUT", "1");
 
-        // The language of help and messages. The engine also breaks lines between words only in a language that it knows.
-        CultureInfo.CurrentUICulture = CultureInfo.DefaultThreadCurrentUICulture = CultureInfo.GetCultureInfo("en-US");
+        // The engine's pipelines run on threads of their own.
+        CultureInfo.CurrentCulture = CultureInfo.DefaultThreadCurrentCulture = new EnglishCulture();
 
         var commandLine = CommandLine.Parse(arguments);
         if (commandLine.Error is { } error)

@@ -24,7 +24,8 @@ internal sealed class ShellHost(ShellUserInterface userInterface) : PSHost
 
     public override CultureInfo CurrentCulture => CultureInfo.CurrentCulture;
 
-    public override CultureInfo CurrentUICulture => CultureInfo.CurrentUICulture;
+    // The language of the help and of the messages.
+    public override CultureInfo CurrentUICulture { get; } = CultureInfo.GetCultureInfo("en-US");
 
     public void OfferNestedPrompt(Action prompt) => _nestedPrompt = prompt;
 

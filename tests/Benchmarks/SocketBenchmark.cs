@@ -27,7 +27,7 @@ static class SocketBenchmark
 
         using var session = RunspaceFactory.CreateRunspace(InitialSessionState.CreateDefault2());
         session.Open();
-        Invoke(session, $"Import-Module '{BuildOutput.Manifest}'; Install-P11KitServer {Instance} -TargetUri 'pkcs11:token={Token}'");
+        Invoke(session, $"Import-Module '{Checkout.Manifest}'; Install-P11KitServer {Instance} -TargetUri 'pkcs11:token={Token}'");
         using var daemon = Process.Start(Contender.Start("", "p11-kit", "server", "-f", "-n", DaemonSocket, $"pkcs11:token={Token}"))!;
         while (!File.Exists(DaemonSocket))
             Thread.Sleep(10);

@@ -77,7 +77,7 @@ public sealed class TargetTests(SandboxFixture sandbox)
     {
         sandbox.HsmRemote("Install-P11KitServer target-refuse").SucceededWithOne();
         var before = sandbox.Run("cat", "/etc/target-refuse/config.env").Succeeded();
-        var result = sandbox.HsmRemote($$"""try { Set-P11TargetUri target-refuse '{{uri}}' -Verbose } catch { $_.FullyQualifiedErrorId; "$_ $($_.Exception.Message)" }""");
+        var result = sandbox.HsmRemote($$"""try { Set-P11TargetUri target-refuse '{{uri}}' -Verbose -ErrorAction Stop } catch { $_.FullyQualifiedErrorId; "$_ $($_.Exception.Message)" }""");
         Assert.StartsWith($"{errorId},", result.Succeeded()[0].GetString(), StringComparison.Ordinal);
         Assert.Equal(before, sandbox.Run("cat", "/etc/target-refuse/config.env").Succeeded());
         Assert.DoesNotContain("77441", result.ToString().Replace(uri, "", StringComparison.Ordinal), StringComparison.Ordinal);

@@ -29,6 +29,8 @@ partial struct FileStatus
 
     internal readonly bool IsDirectory => (mode & TypeMask) == Directory;
 
+    internal readonly bool IsRegularFile => (mode & TypeMask) == 0x8000;
+
     internal readonly bool GroupMayWrite => (mode & 0x10) != 0;
 
     internal readonly string TypeName => (mode & TypeMask) switch

@@ -268,17 +268,31 @@ sealed class P11KitRpcClient : IAsyncDisposable
     /// <summary>Signs with a mechanism that takes no parameter (CKM_ECDSA, CKM_SHA256_RSA_PKCS).</summary>
     internal async Task<byte[]> SignAsync(ulong session, uint mechanism, ulong key, ReadOnlyMemory<byte> data, CancellationToken cancellationToken)
     {
-        Begin(RpcCall.SignInit);
-        request.Ulong(session);
-        request.Mechanism(mechanism);
-        request.Ulong(key);
-        await CallAsync(RpcCall.SignInit, cancellationToken);
+        try
+        {
+            await SignInitAsync(withParameter: true);
+        }
+        catch (Pkcs11ErrorException e) when (e.ReturnValue is ReturnValue.KeyHandleInvalid or ReturnValue.ObjectHandleInvalid)
+        {
+            // p11-kit 0.25.6 and later read the mechanism in another form, whatever version was agreed on, and so take the
+            // handle from the wrong place.
+            await SignInitAsync(withParameter: false);
+        }
 
         Begin(RpcCall.Sign);
         request.Ulong(session);
         request.ByteArray(data.Span);
         request.ByteBuffer(RpcLimits.Bytes);
         return await CallAsync(RpcCall.Sign, static (ref reply) => reply.ByteArray(RpcLimits.Bytes), cancellationToken);
+
+        Task<bool> SignInitAsync(bool withParameter)
+        {
+            Begin(RpcCall.SignInit);
+            request.Ulong(session);
+            request.Mechanism(mechanism, withParameter);
+            request.Ulong(key);
+            return CallAsync(RpcCall.SignInit, cancellationToken);
+        }
     }
 
     internal Task<byte[]> GenerateRandomAsync(ulong session, int length, CancellationToken cancellationToken)

@@ -104,11 +104,14 @@ sealed class RpcRequestWriter
     }
 
     /// <summary>A mechanism that takes no parameter.</summary>
-    internal void Mechanism(uint type)
+    /// <param name="type">CKM_…</param>
+    /// <param name="withParameter">Whether the far side reads that there is none, as p11-kit does before 0.25.6, or reads nothing.</param>
+    internal void Mechanism(uint type, bool withParameter)
     {
         Next("M");
         BinaryPrimitives.WriteUInt32BigEndian(Take(4), type);
-        BinaryPrimitives.WriteUInt32BigEndian(Take(4), RpcAttribute.NullLength);
+        if (withParameter)
+            BinaryPrimitives.WriteUInt32BigEndian(Take(4), RpcAttribute.NullLength);
     }
 
     void Next(string code)

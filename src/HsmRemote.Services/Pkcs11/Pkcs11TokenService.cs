@@ -57,7 +57,8 @@ sealed class Pkcs11TokenService : IPkcs11TokenService
         if (wanted.Contains('/', StringComparison.Ordinal))
         {
             var path = Path.GetFullPath(wanted);
-            return [configured.FirstOrDefault(m => string.Equals(m.Path, path, StringComparison.Ordinal)) ?? new ModuleEntry(Path.GetFileNameWithoutExtension(path), path, null)];
+            // The same library is often reached by a link too.
+            return [configured.FirstOrDefault(m => m.Path is not null && string.Equals(RealPath(m.Path), RealPath(path), StringComparison.Ordinal)) ?? new ModuleEntry(Path.GetFileNameWithoutExtension(path), path, null)];
         }
 
         return configured.FirstOrDefault(m => string.Equals(m.Name, wanted, StringComparison.Ordinal)) is { } found
@@ -66,6 +67,8 @@ sealed class Pkcs11TokenService : IPkcs11TokenService
                 "ModuleNotFound", FailureKind.NotFound, $"p11-kit is not configured with a module '{wanted}'.",
                 $"There is: {string.Join(", ", configured.Select(m => m.Name))}. A library is given by its path.", wanted);
     }
+
+    static string RealPath(string path) => (File.Exists(path) ? File.ResolveLinkTarget(path, returnFinalTarget: true)?.FullName : null) ?? path;
 
     static async Task<IReadOnlyList<Pkcs11Token>> ReadLibraryAsync(
         string name, string path, TimeSpan timeout, IReporter reporter, CancellationToken cancellationToken)
@@ -146,6 +149,6 @@ sealed class Pkcs11TokenService : IPkcs11TokenService
 
         HsmRemoteException Unreadable(string why, FailureKind kind, Exception? cause = null) => new(
             "SocketUnreadable", kind, $"No tokens can be read through {path}: {why.TrimEnd('.')}.",
-            $"Test-P11Socket -SocketPath {path} says what is wrong.", path, cause);
+            $"Test-P11Socket {(query.ServerName is { } name ? $"-Name {name}" : $"-SocketPath {path}")} says what is wrong.", path, cause);
     }
 }

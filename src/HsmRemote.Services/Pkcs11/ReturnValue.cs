@@ -6,7 +6,21 @@ static class ReturnValue
     internal const ulong Ok = 0x0;
     internal const ulong AttributeSensitive = 0x11;
     internal const ulong AttributeTypeInvalid = 0x12;
+    internal const ulong KeyHandleInvalid = 0x60;
+    internal const ulong KeySizeRange = 0x62;
+    internal const ulong KeyTypeInconsistent = 0x63;
+    internal const ulong KeyFunctionNotPermitted = 0x68;
+    internal const ulong MechanismInvalid = 0x70;
+    internal const ulong MechanismParamInvalid = 0x71;
+    internal const ulong ObjectHandleInvalid = 0x82;
+    internal const ulong PinIncorrect = 0xA0;
+    internal const ulong PinInvalid = 0xA1;
+    internal const ulong PinLengthRange = 0xA2;
+    internal const ulong PinLocked = 0xA4;
     internal const ulong TokenNotPresent = 0xE0;
+    internal const ulong UserAlreadyLoggedIn = 0x100;
+    internal const ulong UserNotLoggedIn = 0x101;
+    internal const ulong UserPinNotInitialized = 0x102;
 
     const ulong VendorDefined = 0x80000000;
 

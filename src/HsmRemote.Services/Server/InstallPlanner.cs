@@ -1,4 +1,3 @@
-using System.Text;
 using HsmRemote.Services.Native;
 using HsmRemote.Services.P11Kit;
 using HsmRemote.Services.Plan;
@@ -9,8 +8,6 @@ namespace HsmRemote.Services.Server;
 /// <summary>What is missing for an instance to be as it should: groups, files, units, in the order in which they are needed.</summary>
 static class InstallPlanner
 {
-    const UnixFileMode FileMode = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead | UnixFileMode.OtherRead;
-
     const UnixFileMode DefaultSocketMode = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead | UnixFileMode.GroupWrite;
 
     internal static async Task<IChangePlan> PlanAsync(
@@ -51,20 +48,20 @@ static class InstallPlanner
             steps.Add(new CreateGroupStep(wanted.Group, spec.GroupId, layout.SysusersPath));
         }
 
-        var config = TargetFile.Read(layout.ConfigPath);
+        var config = TargetFile.Read(spec.Name, layout.ConfigPath);
         // No target given: one that is there stays, and a new file exposes nothing.
         if ((target is not null || !config.Exists) && config.Retarget(target ?? []) is { } retarget)
             steps.Add(retarget);
 
         if (restart)
-            steps.Add(new StopUnitStep(systemd, layout.SocketUnit));
+            steps.Add(UnitStep.Stop(systemd, layout.SocketUnit));
         steps.AddRange(unitSteps);
         if (unitSteps.Count > 0 || socket?.Flag("NeedDaemonReload") is true)
-            steps.Add(new ReloadManagerStep(systemd));
+            steps.Add(UnitStep.Reload(systemd));
         if (systemd.FileState(layout.SocketUnit) is not "enabled")
-            steps.Add(new EnableUnitStep(systemd, layout.SocketUnit));
+            steps.Add(UnitStep.Enable(systemd, layout.SocketUnit));
         if (restart || !isActive)
-            steps.Add(new StartUnitStep(systemd, layout.SocketUnit));
+            steps.Add(UnitStep.Start(systemd, layout.SocketUnit));
 
         RemoveOldForm(systemd, wanted, installed, ownedGroup, newGroup, steps, reporter);
         return new ChangePlan(spec.Name, steps, systemd);
@@ -91,8 +88,8 @@ static class InstallPlanner
 
         if (ownedGroup is null || string.Equals(ownedGroup, wanted.Group, StringComparison.Ordinal))
             return;
-        if (InstanceGroup.Removable(systemd, wanted.Layout, ownedGroup, reporter) is { } group)
-            steps.Add(new RemoveGroupStep(group));
+        if (InstanceGroup.Release(systemd, wanted.Layout, ownedGroup, reporter) is { } release)
+            steps.Add(release);
         if (!newGroup)
             steps.Add(new RemoveFileStep(wanted.Layout.SysusersPath));
     }
@@ -101,7 +98,7 @@ static class InstallPlanner
     static WriteFileStep? Ensure(string path, string content)
     {
         var before = AtomicFile.Read(path);
-        var after = new FileImage(Encoding.UTF8.GetBytes(content), FileMode, 0, 0);
+        var after = FileImage.Ours(content);
         return after.IsSame(before) ? null : new WriteFileStep(path, before, after);
     }
 }

@@ -1,4 +1,5 @@
 using HsmRemote.Services.Native;
+using HsmRemote.Services.Plan;
 using HsmRemote.Services.Systemd;
 
 namespace HsmRemote.Services.Server;
@@ -17,20 +18,22 @@ static class InstanceGroup
             ? File.ReadLines(layout.SysusersPath).Select(line => line.Split(' ')).FirstOrDefault(words => words is ["g", _, _])?[1]
             : null;
 
-    /// <summary>The group when it can go: it is there, and nobody else uses it. Else null, and a remark says who does.</summary>
-    internal static Group? Removable(ISystemdManager systemd, InstanceLayout layout, string name, IReporter reporter)
+    /// <summary>What becomes of the group when the instance has no use for it: it goes, or another instance inherits it, or it stays.</summary>
+    internal static PlanStep? Release(ISystemdManager systemd, InstanceLayout layout, string name, IReporter reporter)
     {
         if (Accounts.FindGroup(name) is not { } group)
             return null;
-        var users = group.Members
-            .Concat(PrimaryUsers(group.Id))
-            .Concat(ServerInventory.List(systemd, reporter)
-                .Where(s => string.Equals(s.Group, name, StringComparison.Ordinal) && !string.Equals(s.Name, layout.Name, StringComparison.Ordinal))
-                .Select(s => s.Name))
-            .Distinct(StringComparer.Ordinal)
-            .ToList();
+        var heir = ServerInventory.List(systemd, reporter).FirstOrDefault(s =>
+            s.IsManaged && string.Equals(s.Group, name, StringComparison.Ordinal) && !string.Equals(s.Name, layout.Name, StringComparison.Ordinal));
+        if (heir is not null)
+        {
+            var path = new InstanceLayout(heir.Name).SysusersPath;
+            return new WriteFileStep(path, AtomicFile.Read(path), FileImage.Ours(SysusersFile(heir.Name, name, group.Id)));
+        }
+
+        var users = group.Members.Concat(PrimaryUsers(group.Id)).Distinct(StringComparer.Ordinal).ToList();
         if (users.Count == 0)
-            return group;
+            return new RemoveGroupStep(group);
         reporter.Warning($"The group {name} stays: it is used by {string.Join(", ", users)}.");
         return null;
     }

@@ -70,6 +70,11 @@ static class InstanceUnits
         ("AmbientCapabilities", ""),
         ("ProtectSystem", "strict"),
         ("ProtectHome", "yes"),
+        // The sockets of systemd, D-Bus and the container engines are all in /run, and root may talk to them. A token's
+        // reader is reached through pcscd's.
+        ("TemporaryFileSystem", "/run:ro"),
+        ("BindReadOnlyPaths", "-/run/pcscd"),
+        ("InaccessiblePaths", "-/etc/shadow -/etc/gshadow -/etc/ssh -/etc/ssl/private"),
         ("PrivateTmp", "yes"),
         ("PrivateDevices", "yes"),
         ("PrivateNetwork", "yes"),

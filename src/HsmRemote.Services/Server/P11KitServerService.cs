@@ -49,12 +49,12 @@ sealed class P11KitServerService : IP11KitServerService
         var systemd = new SystemdManager();
         var server = Find(systemd, name, reporter);
         List<PlanStep> steps = [];
-        if (TargetFile.Read(ConfigPath(server)).Retarget(TargetUriPolicy.Apply(target, reporter)) is { } retarget)
+        if (TargetFile.Read(name, ConfigPath(server)).Retarget(TargetUriPolicy.Apply(target, reporter)) is { } retarget)
         {
             steps.Add(retarget);
             // A daemon has read its target at its start; per connection, the next one reads it.
             if (server is { Mode: P11KitServerMode.Daemon, State: P11KitServerState.Listening })
-                steps.Add(new RestartUnitStep(systemd, server.Unit));
+                steps.Add(UnitStep.Restart(systemd, server.Unit));
         }
 
         return new ChangePlan(name, steps, systemd);
@@ -64,7 +64,7 @@ sealed class P11KitServerService : IP11KitServerService
     {
         using var systemd = new SystemdManager();
         var path = ConfigPath(Find(systemd, name, new NoReporter()));
-        return new P11TargetUri { Name = name, Uri = TargetFile.Read(path).Uris(), Path = path };
+        return new P11TargetUri { Name = name, Uri = TargetFile.Read(name, path).Uris(), Path = path };
     }
 
     static P11KitServer Find(ISystemdManager systemd, string name, IReporter reporter)

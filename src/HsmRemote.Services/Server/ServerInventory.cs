@@ -77,13 +77,26 @@ static partial class ServerInventory
             SocketUser = socket is null ? null : socket.Text("SocketUser") is { Length: > 0 } owner ? owner : "root",
             Group = group,
             GroupId = group is null ? null : FindGroup(group)?.Id,
-            TargetUri = configPath is null ? [] : TargetFile.Read(configPath).ValidUris(reporter),
+            TargetUri = configPath is null ? null : Target(name, configPath, reporter),
             ConfigPath = configPath,
             Connections = mode == P11KitServerMode.PerConnection ? socket?.Number("NConnections") : null,
             AcceptedConnections = mode == P11KitServerMode.PerConnection ? socket?.Number("NAccepted") : null,
             Unit = socket is null ? serviceUnit : socketUnit,
             UnitPath = unitPath.Length > 0 ? unitPath : null,
         };
+    }
+
+    static IReadOnlyList<Pkcs11Uri>? Target(string name, string configPath, IReporter reporter)
+    {
+        try
+        {
+            return TargetFile.Read(name, configPath).ValidUris(reporter);
+        }
+        catch (HsmRemoteException e)
+        {
+            reporter.Warning(e.Message);
+            return null;
+        }
     }
 
     /// <summary>Whether a unit's file has our mark.</summary>

@@ -7,13 +7,13 @@ namespace HsmRemote.Services.Server;
 /// <summary>The configuration file of an instance, and the target in it.</summary>
 sealed class TargetFile
 {
-    const UnixFileMode DefaultMode = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead | UnixFileMode.OtherRead;
-
+    readonly string instance;
     readonly FileImage? image;
     readonly EnvironmentFile environment;
 
-    TargetFile(string path, FileImage? image)
+    TargetFile(string instance, string path, FileImage? image)
     {
+        this.instance = instance;
         Path = path;
         this.image = image;
         environment = EnvironmentFile.Parse(image is null ? "" : Encoding.UTF8.GetString(image.Content));
@@ -27,7 +27,20 @@ sealed class TargetFile
     IEnumerable<string> Words =>
         (environment[InstanceLayout.TargetVariable] ?? "").Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries);
 
-    internal static TargetFile Read(string path) => new(path, AtomicFile.Read(path));
+    /// <exception cref="HsmRemoteException">The caller may not read it.</exception>
+    internal static TargetFile Read(string instance, string path)
+    {
+        try
+        {
+            return new(instance, path, AtomicFile.Read(path));
+        }
+        catch (UnauthorizedAccessException e)
+        {
+            throw new HsmRemoteException(
+                "ConfigUnreadable", FailureKind.PermissionDenied, $"The target of '{instance}' is not known: {path} may not be read.",
+                "Run it as root, for example with sudo.", path, e);
+        }
+    }
 
     /// <exception cref="HsmRemoteException">One of them is no PKCS #11 URI.</exception>
     internal IReadOnlyList<Pkcs11Uri> Uris() => [.. Words.Select(word =>
@@ -68,11 +81,11 @@ sealed class TargetFile
                 "# The tokens that this instance exposes: PKCS #11 URIs, separated by spaces. None: nothing is exposed.\n"
                 + "# Set-P11TargetUri writes it, and checks what it writes. It holds at the next connection.\n")
             : environment;
-        var content = Encoding.UTF8.GetBytes(before.With(InstanceLayout.TargetVariable, wanted).ToString());
-        return new WriteFileStep(Path, image, image is null ? new FileImage(content, DefaultMode, 0, 0) : image with { Content = content });
+        var after = FileImage.Ours(before.With(InstanceLayout.TargetVariable, wanted).ToString());
+        return new WriteFileStep(Path, image, image is null ? after : image with { Content = after.Content });
     }
 
     HsmRemoteException Malformed(string error) => new(
         "TargetUriMalformed", FailureKind.InvalidData, $"{InstanceLayout.TargetVariable} in {Path} has a word that is no PKCS #11 URI. {error}",
-        "Set the target anew: Get-Pkcs11Token -Label LABEL | Set-P11TargetUri -Name NAME.", Path);
+        $"Set the target anew: Get-Pkcs11Token -Label LABEL | Set-P11TargetUri -Name {instance}.", Path);
 }

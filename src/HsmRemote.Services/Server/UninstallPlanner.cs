@@ -22,16 +22,16 @@ static class UninstallPlanner
             return new ChangePlan(layout.Name, steps, systemd);
 
         if (systemd.Load(layout.SocketUnit)?.Text("ActiveState") is not (null or "inactive" or "failed"))
-            steps.Add(new StopUnitStep(systemd, layout.SocketUnit));
+            steps.Add(UnitStep.Stop(systemd, layout.SocketUnit));
         if (systemd.List(layout.ConnectionPattern) is { Count: > 0 } connections)
-            steps.Add(new StopConnectionsStep(systemd, layout.ConnectionPattern, connections.Count));
+            steps.Add(UnitStep.StopConnections(systemd, layout.ConnectionPattern, connections.Count));
         if (systemd.Load(layout.ConnectionSlice)?.Text("ActiveState") is "active")
-            steps.Add(new StopUnitStep(systemd, layout.ConnectionSlice));
+            steps.Add(UnitStep.Stop(systemd, layout.ConnectionSlice));
         if (systemd.FileState(layout.SocketUnit) is "enabled")
-            steps.Add(new DisableUnitStep(systemd, layout.SocketUnit));
+            steps.Add(UnitStep.Disable(systemd, layout.SocketUnit));
 
-        if (InstanceGroup.Owned(layout) is { } owned && InstanceGroup.Removable(systemd, layout, owned, reporter) is { } group)
-            steps.Add(new RemoveGroupStep(group));
+        if (InstanceGroup.Owned(layout) is { } owned && InstanceGroup.Release(systemd, layout, owned, reporter) is { } release)
+            steps.Add(release);
         if (installed?.SocketPath is { } socketPath && RuntimeDirectory(socketPath) is { } directory)
             steps.Add(new RemoveDirectoryStep(directory));
         AddDirectory(layout.ConfigDirectory, [layout.ConfigPath, layout.SysusersPath], steps, reporter);
@@ -40,7 +40,7 @@ static class UninstallPlanner
         foreach (var unit in units)
             AddDirectory($"{unit}.d", null, steps, reporter);
         steps.AddRange(units.Select(path => new RemoveFileStep(path)));
-        steps.Add(new ReloadManagerStep(systemd));
+        steps.Add(UnitStep.Reload(systemd));
         return new ChangePlan(layout.Name, steps, systemd);
     }
 

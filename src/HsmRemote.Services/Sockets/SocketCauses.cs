@@ -133,21 +133,46 @@ sealed class SocketCauses(P11SocketEndpoint endpoint, P11Identity identity, Time
         : new(
             "no slot with a token",
             P11SocketCause.NoSlots,
-            "The server works and exposes no token. No token is plugged in that its target matches, or its user may not reach the reader.",
+            "The server works and exposes no token. No token is plugged in that its target"
+            + (endpoint.TargetUri is { } target ? $" ({string.Join(' ', target)})" : "") + " matches, or its user may not reach the reader.",
             "See what is plugged in: `Get-Pkcs11Token`."
             + (name is null ? "" : $" Then tell it: `Get-Pkcs11Token -Label LABEL | Set-P11TargetUri -Name {name}`."));
 
     internal Rung NotInitialized(int tokens) => new(
         $"{tokens} {(tokens == 1 ? "token" : "tokens")}, none initialised",
-        P11SocketCause.TargetNotFound,
+        P11SocketCause.TokenNotInitialized,
         $"No token behind {path} is initialised. Such a token has no label and no keys.",
-        "Initialise it on the host: `p11tool --initialize --label LABEL URL`.");
+        InitializeIt);
+
+    internal static Rung TargetNotInitialized(Pkcs11Uri target) => new(
+        "it is there and not initialised",
+        P11SocketCause.TokenNotInitialized,
+        $"The token that {target} asks for is not initialised. Such a token has no label and no keys: it is new, or was reset.",
+        InitializeIt);
+
+    internal Rung ExposesMore(string labels, IReadOnlyList<Pkcs11Token> stray) => new(
+        $"{labels} besides, not asked for",
+        P11SocketCause.ExposesMore,
+        $"The server exposes {string.Join(", ", stray)}, which its target does not ask for. It was started with another target than the one that is written now.",
+        $"Start it again: `systemctl restart {name}.socket {name}.service`. If that token is meant to be there, see the target: `Get-P11TargetUri -Name {name}`.");
+
+    /// <summary>A warning: a target may be meant to be wide.</summary>
+    internal Rung SeveralMatches(Pkcs11Uri target, string labels, IReadOnlyList<Pkcs11Token> matches) => new(
+        $"{labels}: one URI fits {matches.Count}",
+        P11SocketCause.SeveralMatches,
+        $"{target} fits {matches.Count} tokens. All of them are exposed, and an application that takes the first one it finds may take another after the next start.",
+        $"If only one is meant: `Set-P11TargetUri -Name {name} -Uri '{matches[0]}'`.")
+    {
+        Status = P11SocketCheckStatus.Passed,
+    };
 
     internal Rung TargetNotFound(Pkcs11Uri missing, TargetMismatch? nearest) => new(
         nearest is null ? "the target is not there" : $"'{nearest.Token.Label}' is there; {nearest.Difference}",
         P11SocketCause.TargetNotFound,
         $"No token matches {missing}." + (nearest is null ? " There is none that is initialised." : $" The nearest is {nearest.Token}: {nearest.Difference}."),
         $"If that token is the one: `Get-Pkcs11Token | Set-P11TargetUri -Name {name}`. If not, plug in the right one and test again.");
+
+    const string InitializeIt = "Initialise it on the host: `p11tool --initialize --label LABEL URL`; the URL is that of `Get-Pkcs11Token -IncludeUninitialized`.";
 
     string Seconds() => $"{timeout.TotalSeconds:0.###} s";
 

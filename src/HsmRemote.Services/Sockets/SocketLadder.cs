@@ -14,6 +14,7 @@ sealed class SocketLadder : IAsyncDisposable
     readonly P11SocketEndpoint endpoint;
     readonly P11Identity identity;
     readonly TimeSpan timeout;
+    readonly P11Login? login;
     readonly SocketCauses causes;
     readonly (P11SocketCheckName Name, Func<CancellationToken, Task<Rung>> Check)[] rungs;
 
@@ -23,11 +24,15 @@ sealed class SocketLadder : IAsyncDisposable
     P11KitRpcException? notP11Kit;
     Pkcs11ErrorException? notInitialized;
     IReadOnlyList<Pkcs11Token> tokens = [];
+    IReadOnlyList<Pkcs11Token> targets = [];
+    IReadOnlyList<ulong> mechanisms = [];
+    TokenSession? session;
 
-    internal SocketLadder(P11SocketEndpoint endpoint, P11Identity identity, TimeSpan timeout)
+    internal SocketLadder(P11SocketEndpoint endpoint, P11Identity identity, P11Login? login, TimeSpan timeout)
     {
         this.endpoint = endpoint;
         this.identity = identity;
+        this.login = login;
         this.timeout = timeout;
         causes = new(endpoint, identity, timeout);
         rungs =
@@ -41,6 +46,8 @@ sealed class SocketLadder : IAsyncDisposable
             (P11SocketCheckName.Initialize, InitializeAsync),
             (P11SocketCheckName.Slots, SlotsAsync),
             (P11SocketCheckName.Target, TargetAsync),
+            (P11SocketCheckName.Login, LoginAsync),
+            (P11SocketCheckName.Sign, SignAsync),
         ];
     }
 
@@ -51,6 +58,7 @@ sealed class SocketLadder : IAsyncDisposable
         var started = Stopwatch.GetTimestamp();
         List<P11SocketCheck> checks = [];
         (P11SocketCheckName Name, Rung Rung)? failed = null;
+        Rung? warning = null;
         foreach (var (name, check) in rungs)
         {
             if (failed is not null)
@@ -62,12 +70,15 @@ sealed class SocketLadder : IAsyncDisposable
             var checkStarted = Stopwatch.GetTimestamp();
             var rung = await TryAsync(name, check, deadline.Token, cancellationToken);
             cancellationToken.ThrowIfCancellationRequested();
-            var passed = rung.Cause == P11SocketCause.None;
-            checks.Add(new(name, passed ? P11SocketCheckStatus.Passed : P11SocketCheckStatus.Failed, rung.Detail, Stopwatch.GetElapsedTime(checkStarted)));
-            if (!passed)
+            checks.Add(new(name, rung.Status, rung.Detail, Stopwatch.GetElapsedTime(checkStarted)));
+            if (rung.Status == P11SocketCheckStatus.Failed)
                 failed = (name, rung);
+            else if (rung.Cause != P11SocketCause.None)
+                warning ??= rung;
         }
 
+        var found = failed?.Rung ?? warning;
+        var names = mechanisms.Select(Mechanism.Of).ToList();
         return new P11SocketTest
         {
             Name = endpoint.Name,
@@ -75,10 +86,12 @@ sealed class SocketLadder : IAsyncDisposable
             Identity = identity,
             Succeeded = failed is null,
             FailedCheck = failed?.Name,
-            Cause = failed?.Rung.Cause ?? P11SocketCause.None,
-            Explanation = failed?.Rung.Explanation,
-            Remedy = failed?.Rung.Remedy,
+            Cause = found?.Cause ?? P11SocketCause.None,
+            Explanation = found?.Explanation,
+            Remedy = found?.Remedy,
             Tokens = tokens,
+            Mechanisms = [.. names.Select(m => m.Name)],
+            HiddenMechanisms = [.. names.Where(m => !m.IsAlwaysVisible).Select(m => new P11HiddenMechanism(m.Name, m.VisibleFrom))],
             ServerVersion = client?.Version,
             Duration = Stopwatch.GetElapsedTime(started),
             Checks = checks,
@@ -218,21 +231,68 @@ sealed class SocketLadder : IAsyncDisposable
         return new(Count(tokens.Count) + (failures.Count == 0 ? "" : $"; {failures.Count} more cannot be read ({failures[0].Name})"));
     }
 
-    Task<Rung> TargetAsync(CancellationToken deadline) => Task.FromResult(Target());
+    async Task<Rung> TargetAsync(CancellationToken deadline)
+    {
+        var rung = Target();
+        if (rung.Status == P11SocketCheckStatus.Passed)
+            mechanisms = await MechanismsAsync(deadline);
+        return rung;
+    }
 
     Rung Target()
     {
         var usable = tokens.Where(t => t.IsInitialized).ToList();
-        if (endpoint.TargetUri is not { } targets)
+        targets = usable;
+        if (endpoint.TargetUri is not { } uris)
             return usable.Count == 0 ? causes.NotInitialized(tokens.Count) : new($"no target is known; {Count(usable.Count)}: {Labels(usable)}");
-        if (targets.Count == 0)
+        if (uris.Count == 0)
             return causes.NoTarget($"{Count(tokens.Count)} behind a server that has no target");
 
-        var missing = targets.FirstOrDefault(target => !usable.Exists(t => target.Matches(t.Uri)));
-        return missing is null
-            ? new(Labels(usable.Where(t => targets.Any(target => target.Matches(t.Uri)))))
-            : causes.TargetNotFound(missing, TargetMismatch.Nearest(missing, tokens));
+        targets = [.. usable.Where(t => uris.Any(uri => uri.Matches(t.Uri)))];
+        if (uris.FirstOrDefault(uri => !usable.Exists(t => uri.Matches(t.Uri))) is { } missing)
+        {
+            return tokens.Any(t => missing.Matches(t.Uri))
+                ? SocketCauses.TargetNotInitialized(missing)
+                : causes.TargetNotFound(missing, TargetMismatch.Nearest(missing, tokens));
+        }
+
+        if (tokens.Where(t => !uris.Any(uri => uri.Matches(t.Uri))).ToList() is { Count: > 0 } stray)
+            return causes.ExposesMore(Labels(stray), stray);
+        return uris.FirstOrDefault(uri => usable.Count(t => uri.Matches(t.Uri)) > 1) is { } wide
+            ? causes.SeveralMatches(wide, Labels(targets), [.. targets.Where(t => wide.Matches(t.Uri))])
+            : new(Labels(targets));
     }
+
+    /// <summary>The mechanisms of the tokens that are asked for; of one that does not say, none.</summary>
+    async Task<IReadOnlyList<ulong>> MechanismsAsync(CancellationToken deadline)
+    {
+        SortedSet<ulong> found = [];
+        foreach (var token in targets)
+        {
+            try
+            {
+                found.UnionWith(await client!.GetMechanismListAsync(token.SlotId, deadline));
+            }
+            catch (Pkcs11ErrorException)
+            {
+                // The list is of use to an application, and to no check here.
+            }
+        }
+
+        return [.. found];
+    }
+
+    async Task<Rung> LoginAsync(CancellationToken deadline)
+    {
+        if (login is null)
+            return NotAskedFor();
+        session = new TokenSession(client!, login, endpoint);
+        return await session.LoginAsync(targets, deadline);
+    }
+
+    Task<Rung> SignAsync(CancellationToken deadline) => session is null ? Task.FromResult(NotAskedFor()) : session.SignAsync(deadline);
+
+    static Rung NotAskedFor() => new("not asked for") { Status = P11SocketCheckStatus.Skipped };
 
     static string Count(int tokens) => tokens == 1 ? "1 token" : $"{tokens} tokens";
 

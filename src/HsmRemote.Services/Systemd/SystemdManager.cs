@@ -114,7 +114,7 @@ sealed class SystemdManager : ISystemdManager
         {
             return (string)Manager("GetUnitFileState", unit)[0]!;
         }
-        catch (SystemBusException e) when (e.Name is "org.freedesktop.DBus.Error.FileNotFound" or "org.freedesktop.systemd1.NoSuchUnit")
+        catch (SystemBusException e) when (IsNoSuchUnit(e) || IsNoSuchFile(e))
         {
             return "";
         }
@@ -168,10 +168,26 @@ sealed class SystemdManager : ISystemdManager
     static string UnitPath(string unit) => $"{ManagerPath}/unit/" + string.Concat(unit.Select((c, i) =>
         char.IsAsciiLetter(c) || (i > 0 && char.IsAsciiDigit(c)) ? $"{c}" : $"_{(int)c:x2}"));
 
-    List<object?> Manager(string method, params ReadOnlySpan<object> arguments) =>
-        bus.Call(Destination, ManagerPath, ManagerInterface, method, arguments);
+    /// <exception cref="SystemBusException">There is no such unit or file.</exception>
+    /// <exception cref="HsmRemoteException">systemd refuses, for another reason.</exception>
+    List<object?> Manager(string method, params ReadOnlySpan<object> arguments)
+    {
+        try
+        {
+            return bus.Call(Destination, ManagerPath, ManagerInterface, method, arguments);
+        }
+        catch (SystemBusException e) when (!IsNoSuchUnit(e) && !IsNoSuchFile(e))
+        {
+            var denied = e.Name is "org.freedesktop.DBus.Error.AccessDenied" or "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired";
+            throw new HsmRemoteException(
+                "SystemdRefused", denied ? FailureKind.PermissionDenied : FailureKind.Unavailable, $"systemd's manager refused {method}: {e.Message.TrimEnd('.')}.",
+                denied ? "Run it as root, for example with sudo." : "See what it says: journalctl -b -n 20 _PID=1.", method, e);
+        }
+    }
 
     static bool IsNoSuchUnit(SystemBusException e) => e.Name is "org.freedesktop.systemd1.NoSuchUnit";
+
+    static bool IsNoSuchFile(SystemBusException e) => e.Name is "org.freedesktop.DBus.Error.FileNotFound";
 
     [SuppressMessage("Performance", "CA1859", Justification = "The rows are read, never changed.")]
     static IEnumerable<IReadOnlyList<object?>> Rows(List<object?> reply) => ((List<object?>)reply[0]!).OfType<List<object?>>();

@@ -14,13 +14,15 @@ public abstract class ChangeCommand : HsmRemoteCommand
     /// <summary>Without root, says so before anything else. What would be done can be asked by anyone.</summary>
     protected override void BeginProcessing()
     {
-        if (!IsWhatIf)
+        if (IsWhatIf)
+            return;
+        try
         {
-            Await<object?>(_ =>
-            {
-                Services.Servers.RequireRoot();
-                return null;
-            });
+            Services.Servers.RequireRoot();
+        }
+        catch (HsmRemoteException e)
+        {
+            ThrowTerminatingError(ToErrorRecord(e));
         }
     }
 
@@ -34,7 +36,7 @@ public abstract class ChangeCommand : HsmRemoteCommand
                 WriteVerbose($"{what}: nothing to do.");
             // One question for the whole plan, and one list of what it would change.
             else if (ShouldProcess(
-                isWhatIf ? Describe(plan, what, withDifferences: true) : $"{what}: {plan.Changes.Count} changes",
+                isWhatIf ? Describe(plan, what, withDifferences: true) : $"{what}: changes: {plan.Changes.Count}",
                 $"{Describe(plan, what, withDifferences: false)}\nGo on?", "Confirm"))
             {
                 Await<object?>(

@@ -16,5 +16,5 @@ public sealed class GetP11KitServerCommand : HsmRemoteCommand
     public string[] Name { get; set; } = ["*"];
 
     /// <inheritdoc/>
-    protected override void ProcessRecord() => WriteObject(FindServers(Name), enumerateCollection: true);
+    protected override void ProcessRecord() => Attempt(() => WriteObject(FindServers(Name), enumerateCollection: true));
 }

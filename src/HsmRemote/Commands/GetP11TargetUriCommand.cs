@@ -16,9 +16,9 @@ public sealed class GetP11TargetUriCommand : HsmRemoteCommand
     public string[] Name { get; set; } = ["*"];
 
     /// <inheritdoc/>
-    protected override void ProcessRecord()
+    protected override void ProcessRecord() => Attempt(() =>
     {
         foreach (var server in FindServers(Name))
-            WriteObject(Await(_ => Services.Servers.GetTarget(server.Name)));
-    }
+            Attempt(() => WriteObject(Await(_ => Services.Servers.GetTarget(server.Name))));
+    });
 }

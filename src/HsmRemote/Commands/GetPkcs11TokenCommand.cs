@@ -57,7 +57,7 @@ public sealed class GetPkcs11TokenCommand : HsmRemoteCommand
     public double TimeoutSeconds { get; set; } = 30;
 
     /// <inheritdoc/>
-    protected override void ProcessRecord()
+    protected override void ProcessRecord() => Attempt(() =>
     {
         var socketPath = ParameterSetName switch
         {
@@ -70,9 +70,10 @@ public sealed class GetPkcs11TokenCommand : HsmRemoteCommand
             return;
         var query = new Pkcs11TokenQuery
         {
-            Uri = Uri is null ? null : ParseUri(Uri),
+            Uri = Uri is null ? null : ParseUri(Uri, nameof(Uri)),
             Module = Module is not null && Module.Contains('/', StringComparison.Ordinal) ? Resolve(Module) : Module,
             SocketPath = socketPath,
+            ServerName = ParameterSetName is ServerSet ? Name : null,
             IncludeUninitialized = IncludeUninitialized,
             IncludeTrust = IncludeTrust,
             Timeout = TimeSpan.FromSeconds(TimeoutSeconds),
@@ -87,7 +88,7 @@ public sealed class GetPkcs11TokenCommand : HsmRemoteCommand
             if (found.Count == 0 && (Uri is not null || !WildcardPattern.ContainsWildcardCharacters(label)))
                 WriteError(ToErrorRecord(NotFound(label, tokens)));
         }
-    }
+    });
 
     /// <summary>What the session has set, which native code would not see by itself.</summary>
     internal static Dictionary<string, string> SessionEnvironment() =>

@@ -16,14 +16,21 @@ public abstract class HsmRemoteCommand : PSCmdlet, IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
-        stopping.Dispose();
+        Dispose(disposing: true);
         GC.SuppressFinalize(this);
+    }
+
+    /// <summary>Called once, when the command has ended in whatever way.</summary>
+    protected virtual void Dispose(bool disposing)
+    {
+        if (disposing)
+            stopping.Dispose();
     }
 
     /// <summary>Called by the engine, on another thread, when the pipeline is stopped.</summary>
     protected override void StopProcessing() => stopping.Cancel();
 
-    /// <summary>Runs work of a service to its end, or until the pipeline is stopped. A failure ends the command.</summary>
+    /// <summary>Runs work of a service to its end, or until the pipeline is stopped.</summary>
     /// <param name="work">The work.</param>
     /// <param name="leave">Whether it may be left behind when the pipeline is stopped: not while it undoes what it changed.</param>
     private protected T Await<T>(Func<IReporter, CancellationToken, Task<T>> work, bool leave = true)
@@ -42,27 +49,33 @@ public abstract class HsmRemoteCommand : PSCmdlet, IDisposable
         {
             throw new PipelineStoppedException();
         }
+    }
+
+    /// <summary>Does what concerns one record. Its failure is written as an error, and the records behind it have their turn.</summary>
+    private protected void Attempt(Action action)
+    {
+        try
+        {
+            action();
+        }
         catch (HsmRemoteException e)
         {
-            ThrowTerminatingError(ToErrorRecord(e));
-            throw;
+            WriteError(ToErrorRecord(e));
         }
     }
 
     /// <summary>The same, for work that has nothing to wait for itself.</summary>
     private protected T Await<T>(Func<IReporter, T> work) => Await((reporter, _) => Task.FromResult(work(reporter)));
 
-    /// <summary>Reads a URI that was typed in, or ends the command.</summary>
-    private protected Pkcs11Uri ParseUri(string text)
-    {
-        if (Pkcs11Uri.TryParse(text, out var uri, out var error))
-            return uri;
-        // The text is not repeated: it may hold a PIN.
-        ThrowTerminatingError(ToErrorRecord(new HsmRemoteException(
-            "UriMalformed", FailureKind.InvalidArgument, $"The value of -Uri is no PKCS #11 URI. {error}",
-            "Take it from Get-Pkcs11Token or 'p11tool --list-tokens', in quotes.", "-Uri")));
-        throw new InvalidOperationException();
-    }
+    /// <summary>Reads a URI that was typed in.</summary>
+    /// <exception cref="HsmRemoteException">It is none.</exception>
+    private protected static Pkcs11Uri ParseUri(string text, string parameter) =>
+        Pkcs11Uri.TryParse(text, out var uri, out var error)
+            ? uri
+            // The text is not repeated: it may hold a PIN.
+            : throw new HsmRemoteException(
+                "UriMalformed", FailureKind.InvalidArgument, $"The value of -{parameter} is no PKCS #11 URI. {error}",
+                "Take it from Get-Pkcs11Token or 'p11tool --list-tokens', in quotes.", parameter);
 
     /// <summary>The instances of names or patterns. A name that is not there is an error, a pattern that fits none is not.</summary>
     private protected IEnumerable<P11KitServer> FindServers(string[] names)
@@ -85,20 +98,9 @@ public abstract class HsmRemoteCommand : PSCmdlet, IDisposable
     /// <summary>The instance of a name; that there is none is written as an error.</summary>
     private protected P11KitServer? TryFindServer(string name)
     {
-        var found = Await<object>(reporter =>
-        {
-            try
-            {
-                return Services.Servers.Find(name, reporter);
-            }
-            catch (HsmRemoteException e) when (e.Kind == FailureKind.NotFound)
-            {
-                return e;
-            }
-        });
-        if (found is HsmRemoteException notFound)
-            WriteError(ToErrorRecord(notFound));
-        return found as P11KitServer;
+        P11KitServer? server = null;
+        Attempt(() => server = Await(reporter => Services.Servers.Find(name, reporter)));
+        return server;
     }
 
     /// <summary>Where an instance listens; that its units do not say is written as an error.</summary>

@@ -41,7 +41,7 @@ public sealed class InstallP11KitServerCommand : ChangeCommand
     public string[]? TargetUri { get; set; }
 
     /// <inheritdoc/>
-    protected override void ProcessRecord()
+    protected override void ProcessRecord() => Attempt(() =>
     {
         var spec = new P11KitServerSpec
         {
@@ -50,10 +50,10 @@ public sealed class InstallP11KitServerCommand : ChangeCommand
             SocketMode = SocketMode is null ? null : (UnixFileMode)Convert.ToInt32(SocketMode, 8),
             Group = Group,
             GroupId = GroupId,
-            TargetUri = TargetUri?.Select(ParseUri).ToList(),
+            TargetUri = TargetUri?.Select(uri => ParseUri(uri, nameof(TargetUri))).ToList(),
         };
         Carry(
             Await((reporter, cancellation) => Services.Servers.PlanInstallAsync(spec, reporter, cancellation)),
             $"Install the p11-kit server '{Name}'");
-    }
+    });
 }

@@ -28,7 +28,15 @@ public sealed class SetP11TargetUriCommand : ChangeCommand
         // All that is piped in is one target, so that nothing can be decided before the last record.
         if (!targets.TryGetValue(Name, out var uris))
             targets[Name] = uris = [];
-        uris.AddRange(Uri.Select(ParseUri));
+        try
+        {
+            uris.AddRange(Uri.Select(uri => ParseUri(uri, nameof(Uri))));
+        }
+        catch (HsmRemoteException e)
+        {
+            // A target without one of its tokens is another target.
+            ThrowTerminatingError(ToErrorRecord(e));
+        }
     }
 
     /// <inheritdoc/>
@@ -42,6 +50,10 @@ public sealed class SetP11TargetUriCommand : ChangeCommand
         }
 
         foreach (var (name, uris) in targets)
-            Carry(Await(reporter => Services.Servers.PlanTarget(name, uris, reporter)), $"Set the target of the p11-kit server '{name}'");
+        {
+            Attempt(() => Carry(
+                Await(reporter => Services.Servers.PlanTarget(name, uris, reporter)),
+                $"Set the target of the p11-kit server '{name}'"));
+        }
     }
 }

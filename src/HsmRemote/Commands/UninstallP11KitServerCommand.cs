@@ -18,6 +18,10 @@ public sealed class UninstallP11KitServerCommand : ChangeCommand
     protected override void ProcessRecord()
     {
         foreach (var name in Name)
-            Carry(Await(reporter => Services.Servers.PlanUninstall(name, reporter)), $"Uninstall the p11-kit server '{name}'");
+        {
+            Attempt(() => Carry(
+                Await(reporter => Services.Servers.PlanUninstall(name, reporter)),
+                $"Uninstall the p11-kit server '{name}'"));
+        }
     }
 }

@@ -16,7 +16,7 @@ public sealed class Engine : IDisposable
     public Engine()
     {
         runspace.Open();
-        Run($"Import-Module '{BuildOutput.Manifest}'").Check();
+        Run($"Import-Module '{Checkout.Manifest}'").Check();
     }
 
     public void Dispose() => runspace.Dispose();

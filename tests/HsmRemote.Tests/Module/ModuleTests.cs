@@ -21,7 +21,7 @@ public sealed class ModuleTests(Engine engine) : IDisposable
     [Fact]
     public void It_exports_its_cmdlets_and_nothing_else()
     {
-        var module = (PSModuleInfo)Assert.Single(engine.Run($"Test-ModuleManifest '{BuildOutput.Manifest}'").Check()).BaseObject;
+        var module = (PSModuleInfo)Assert.Single(engine.Run($"Test-ModuleManifest '{Checkout.Manifest}'").Check()).BaseObject;
         Assert.Equal(Cmdlets, module.ExportedCmdlets.Keys.Order(StringComparer.Ordinal));
         var exported = engine.Run("(Get-Module HsmRemote).ExportedCommands.Keys").Check();
         Assert.Equal(Cmdlets, exported.Select(e => (string)e.BaseObject).Order(StringComparer.Ordinal));
@@ -68,7 +68,7 @@ public sealed class ModuleTests(Engine engine) : IDisposable
     [Fact]
     public async Task It_loads_beside_other_versions_of_what_it_needs()
     {
-        var dependencies = Directory.GetFiles(Path.Combine(BuildOutput.Module, "Dependencies"), "*.dll").Select(f => Path.GetFileNameWithoutExtension(f)!).ToList();
+        var dependencies = Directory.GetFiles(Path.Combine(Checkout.Module, "Dependencies"), "*.dll").Select(f => Path.GetFileNameWithoutExtension(f)!).ToList();
         Assert.Contains("Pkcs11Interop", dependencies);
         foreach (var name in dependencies)
         {
@@ -79,7 +79,7 @@ public sealed class ModuleTests(Engine engine) : IDisposable
 
         var script = $$"""
             foreach ($file in [IO.Directory]::GetFiles('{{directory.FullName}}', '*.dll')) { [void] [Reflection.Assembly]::LoadFrom($file) }
-            Import-Module '{{BuildOutput.Manifest}}'
+            Import-Module '{{Checkout.Manifest}}'
             $tokens = Get-Pkcs11Token -IncludeTrust -IncludeUninitialized -ErrorAction SilentlyContinue
             foreach ($assembly in [AppDomain]::CurrentDomain.GetAssemblies()) {
                 if ($assembly.GetName().Name -in '{{string.Join("','", dependencies)}}') {
@@ -98,7 +98,7 @@ public sealed class ModuleTests(Engine engine) : IDisposable
     [Fact]
     public async Task It_imports_in_a_session_without_touching_services_or_third_parties()
     {
-        var script = $"Import-Module '{BuildOutput.Manifest}'; (Get-Module HsmRemote).Version.ToString(); "
+        var script = $"Import-Module '{Checkout.Manifest}'; (Get-Module HsmRemote).Version.ToString(); "
             + "foreach ($a in [AppDomain]::CurrentDomain.GetAssemblies()) { if ($a.Location -like '*Dependencies*') { $a.Location } }";
         var result = await ShellProcess.RunAsync("-c", script);
         Assert.Matches(@"^\d+\.\d+\.\d+\n$", result.Output);
@@ -110,7 +110,7 @@ public sealed class ModuleTests(Engine engine) : IDisposable
         var process = ShellProcess.Start("/usr/bin/env",
         [
             "DBUS_SYSTEM_BUS_ADDRESS=unix:path=/nonexistent", ShellProcess.Executable, "-c",
-            "try { Get-P11KitServer } catch { $_.FullyQualifiedErrorId; [string] $_.CategoryInfo.Category; $_.Exception.Message }",
+            "try { Get-P11KitServer -ErrorAction Stop } catch { $_.FullyQualifiedErrorId; [string] $_.CategoryInfo.Category; $_.Exception.Message }",
         ]);
         process.StandardInput.Close();
         var lines = (await ShellProcess.FinishAsync(process)).Output.Split('\n');

@@ -11,7 +11,7 @@ internal sealed record ShellResult(int ExitCode, string Output, string Error);
 internal static class ShellProcess
 {
     /// <summary>What './build.sh Build' publishes, and an administrator runs.</summary>
-    public static string Directory { get; } = BuildOutput.Shell;
+    public static string Directory { get; } = Checkout.Shell;
 
     public const string Name = "hsmremote";
 

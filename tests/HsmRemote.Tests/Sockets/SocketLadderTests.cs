@@ -26,7 +26,7 @@ public sealed class SocketLadderTests : IDisposable
         Assert.True(test.Succeeded);
         Assert.Equal((P11SocketCause.None, null, null, null), (test.Cause, test.FailedCheck, test.Explanation, test.Remedy));
         Assert.Equal(Enum.GetValues<P11SocketCheckName>(), test.Checks.Select(c => c.Name));
-        Assert.All(test.Checks, c => Assert.Equal(P11SocketCheckStatus.Passed, c.Status));
+        Assert.All(test.Checks, c => Assert.Equal(c.Name < P11SocketCheckName.Login ? P11SocketCheckStatus.Passed : P11SocketCheckStatus.Skipped, c.Status));
         Assert.Equal("One", Assert.Single(test.Tokens).Label);
         Assert.Equal(directory.SocketPath, test.Tokens[0].SocketPath);
         Assert.Equal(0, test.ServerVersion);
@@ -236,9 +236,28 @@ public sealed class SocketLadderTests : IDisposable
     public async Task A_token_that_is_not_initialised_is_no_target()
     {
         ListenAsP11Kit(new FakeServer(new FakeToken("", Flags: 0)));
-        Fails(await TestAsync(Long), P11SocketCheckName.Target, P11SocketCause.TargetNotFound);
-        var test = await TestTargetAsync(["pkcs11:model=T1"]);
-        Assert.Equal("'' is there; it is not initialised", Detail(test, P11SocketCheckName.Target));
+        Fails(await TestAsync(Long), P11SocketCheckName.Target, P11SocketCause.TokenNotInitialized);
+        Fails(await TestTargetAsync(["pkcs11:model=T1"]), P11SocketCheckName.Target, P11SocketCause.TokenNotInitialized);
+    }
+
+    [Fact]
+    public async Task A_token_that_no_target_asks_for_is_too_much()
+    {
+        ListenAsP11Kit(new FakeServer(new FakeToken("One"), new FakeToken("Two", Serial: "0002")));
+        var test = await TestTargetAsync(["pkcs11:token=One"]);
+        Fails(test, P11SocketCheckName.Target, P11SocketCause.ExposesMore);
+        Assert.Contains("serial=0002", test.Explanation, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_target_that_fits_several_tokens_is_a_warning()
+    {
+        ListenAsP11Kit(new FakeServer(new FakeToken("One"), new FakeToken("Two", Serial: "0002")));
+        var test = await TestTargetAsync(["pkcs11:manufacturer=ACME"]);
+        Assert.True(test.Succeeded);
+        Assert.Equal((P11SocketCause.SeveralMatches, null), (test.Cause, test.FailedCheck));
+        Assert.Contains("fits 2 tokens", test.Explanation, StringComparison.Ordinal);
+        Assert.NotNull(test.Remedy);
     }
 
     [Fact]

@@ -1,0 +1,112 @@
+using System.Management.Automation;
+using System.Management.Automation.Language;
+using System.Text.RegularExpressions;
+using HsmRemote.Docs.Pages;
+
+namespace HsmRemote.Docs.Checks;
+
+/// <summary>Holds the pages against the cmdlets: what differs would be a lie in Get-Help.</summary>
+static partial class PageCheck
+{
+    internal static void Check(IReadOnlyList<CmdletPage> pages, ModuleCommands exported, Problems problems)
+    {
+        foreach (var cmdlet in exported.Cmdlets.Keys.Except(pages.Select(page => page.Name), StringComparer.Ordinal))
+            problems.Add($"{cmdlet}.md", $"{exported.ModuleName} exports {cmdlet}, and there is no such page.");
+        foreach (var page in pages)
+        {
+            if (exported.Cmdlets.TryGetValue(page.Name, out var cmdlet))
+                Check(page, cmdlet, exported, problems);
+            else
+                problems.Add(page.FileName, $"{exported.ModuleName} exports no cmdlet {page.Name}.");
+        }
+    }
+
+    static void Check(CmdletPage page, CmdletInfo cmdlet, ModuleCommands exported, Problems problems)
+    {
+        CheckSyntax(page, cmdlet, problems);
+        var real = CmdletParameter.Of(cmdlet);
+        foreach (var name in real.Keys.Except(page.Parameters.Select(p => p.Name), StringComparer.Ordinal))
+            problems.Add(page.FileName, $"the parameter -{name} is missing.");
+        foreach (var parameter in page.Parameters)
+        {
+            if (real.TryGetValue(parameter.Name, out var facts))
+                CheckParameter(page, parameter, facts, problems);
+            else
+                problems.Add(page.FileName, $"{cmdlet.Name} has no parameter -{parameter.Name}.");
+        }
+
+        SameNames(page, "the types of OUTPUTS", page.Outputs.Select(o => o.Name), cmdlet.OutputType.Select(o => o.Name), problems);
+        foreach (var example in page.Examples)
+            CheckExample(page, example, exported, problems);
+    }
+
+    static void CheckSyntax(CmdletPage page, CmdletInfo cmdlet, Problems problems)
+    {
+        SameNames(page, "the sets of SYNTAX", page.Syntax.Keys, cmdlet.ParameterSets.Select(s => s.Name), problems);
+        foreach (var set in cmdlet.ParameterSets)
+        {
+            var real = $"{cmdlet.Name} {set}";
+            if (page.Syntax.TryGetValue(set.Name, out var syntax) && !string.Equals(WhiteSpace().Replace(syntax, " "), real, StringComparison.Ordinal))
+                problems.Add(page.FileName, $"the syntax of {set.Name} is: {real}");
+        }
+    }
+
+    static void CheckParameter(CmdletPage page, PageParameter parameter, CmdletParameter real, Problems problems)
+    {
+        var facts = parameter.Facts;
+        var what = $"-{parameter.Name}:";
+        if (parameter.Description.Count == 0)
+            problems.Add(page.FileName, $"{what} it has no description.");
+        Same(page, $"{what} Type", facts.Type, real.Type, problems);
+        Same(page, $"{what} SupportsWildcards", facts.SupportsWildcards, real.SupportsWildcards, problems);
+        Same(page, $"{what} DontShow", facts.DontShow, real.DontShow, problems);
+        SameNames(page, $"{what} Aliases", facts.Aliases, real.Aliases, problems);
+        SameNames(page, $"{what} AcceptedValues", facts.AcceptedValues, real.AcceptedValues, problems);
+        // What a cmdlet works out when it runs has no value before: only a page can say it.
+        if (real.DefaultValue is { } value)
+            Same(page, $"{what} DefaultValue", facts.DefaultValue, value, problems);
+
+        SameNames(page, $"{what} ParameterSets", facts.ParameterSets.Select(s => s.Name), real.Sets.Select(s => s.Name), problems);
+        foreach (var set in real.Sets)
+        {
+            if (facts.ParameterSets.Find(s => string.Equals(s.Name, set.Name, StringComparison.Ordinal)) is not { } stated)
+                continue;
+            var where = $"{what} in {set.Name}:";
+            Same(page, $"{where} Position", stated.Position, set.Position, problems);
+            Same(page, $"{where} IsRequired", stated.IsRequired, set.IsRequired, problems);
+            Same(page, $"{where} ValueFromPipeline", stated.ValueFromPipeline, set.ValueFromPipeline, problems);
+            Same(page, $"{where} ValueFromPipelineByPropertyName", stated.ValueFromPipelineByPropertyName, set.ValueFromPipelineByPropertyName, problems);
+            Same(page, $"{where} ValueFromRemainingArguments", stated.ValueFromRemainingArguments, set.ValueFromRemainingArguments, problems);
+        }
+    }
+
+    /// <summary>That an example can be read, and gives the module's cmdlets only parameters that they have.</summary>
+    static void CheckExample(CmdletPage page, PageExample example, ModuleCommands exported, Problems problems)
+    {
+        var script = Parser.ParseInput(example.Code, out _, out var errors);
+        foreach (var error in errors)
+            problems.Add(page.FileName, $"'{example.Title}' is not PowerShell: {error.Message}");
+        foreach (var command in script.FindAll(ast => ast is CommandAst, searchNestedScriptBlocks: true).Cast<CommandAst>())
+        {
+            if (!exported.Cmdlets.TryGetValue(command.GetCommandName() ?? "", out var cmdlet))
+                continue;
+            foreach (var given in command.CommandElements.OfType<CommandParameterAst>())
+            {
+                if (!cmdlet.Parameters.ContainsKey(given.ParameterName))
+                    problems.Add(page.FileName, $"'{example.Title}' gives {cmdlet.Name} a parameter -{given.ParameterName}, which it has not.");
+            }
+        }
+    }
+
+    static void Same<T>(CmdletPage page, string what, T stated, T real, Problems problems)
+    {
+        if (!EqualityComparer<T>.Default.Equals(stated, real))
+            problems.Add(page.FileName, $"{what} is '{stated}' in the page and '{real}' in the cmdlet.");
+    }
+
+    static void SameNames(CmdletPage page, string what, IEnumerable<string> stated, IEnumerable<string> real, Problems problems) =>
+        Same(page, what, string.Join(", ", stated.Order(StringComparer.Ordinal)), string.Join(", ", real.Order(StringComparer.Ordinal)), problems);
+
+    [GeneratedRegex(@"\s+", RegexOptions.CultureInvariant, 1000)]
+    private static partial Regex WhiteSpace();
+}

@@ -1,0 +1,86 @@
+using System.Text.RegularExpressions;
+using HsmRemote.Docs.Checks;
+using HsmRemote.Docs.Pages;
+
+namespace HsmRemote.Tests.Docs;
+
+/// <summary>That the pages say all that they promise to say.</summary>
+public sealed partial class PagesTests
+{
+    public static TheoryData<string> Cmdlets => [.. ModuleCommands.Read(Checkout.Module).Cmdlets.Keys];
+
+    [Theory]
+    [MemberData(nameof(Cmdlets))]
+    public void An_exported_cmdlet_has_a_page_with_three_examples(string cmdlet)
+    {
+        var page = CmdletPageReader.Read(cmdlet, File.ReadAllText(Path.Combine(Checkout.Pages, $"{cmdlet}.md")));
+        Assert.True(page.Examples.Count >= 3, $"{cmdlet} has {page.Examples.Count} examples.");
+        Assert.All(page.Examples, example => Assert.NotEmpty(example.Remarks));
+    }
+
+    [Fact]
+    public void The_troubleshooting_page_has_every_cause_and_no_other() =>
+        Assert.Equal(Enum.GetNames<P11SocketCause>().Order(StringComparer.Ordinal), Rows("CAUSES").Order(StringComparer.Ordinal));
+
+    [Fact]
+    public void The_troubleshooting_page_has_every_ErrorId_and_no_other() =>
+        Assert.Equal(ErrorIds().Order(StringComparer.Ordinal), Rows("ERRORS").Order(StringComparer.Ordinal));
+
+    [Fact]
+    public void Topics_that_are_referred_to_are_there()
+    {
+        foreach (var page in Directory.EnumerateFiles(Checkout.Pages, "*.md"))
+        {
+            foreach (Match topic in Topic().Matches(File.ReadAllText(page)))
+                Assert.True(File.Exists(Path.Combine(Checkout.Pages, $"{topic.Value}.md")), $"{page}: {topic.Value}");
+        }
+    }
+
+    /// <summary>The first column of a table of the troubleshooting page.</summary>
+    static IEnumerable<string> Rows(string heading)
+    {
+        var page = File.ReadAllText(Path.Combine(Checkout.Pages, "about_HsmRemote_Troubleshooting.md"));
+        var section = page.Split("\n## ").Single(part => part.StartsWith($"{heading}\n", StringComparison.Ordinal));
+        // Behind the heads of the columns and the line below them.
+        return section.Split('\n').Where(line => line.StartsWith('|')).Skip(2).Select(line => line.Split('|')[1].Trim());
+    }
+
+    /// <summary>The first argument of every exception that the sources make, or of the helper that makes it.</summary>
+    static HashSet<string> ErrorIds()
+    {
+        HashSet<string> ids = new(StringComparer.Ordinal);
+        foreach (var file in Directory.EnumerateFiles(Checkout.Sources, "*.cs", SearchOption.AllDirectories))
+        {
+            var source = File.ReadAllText(file);
+            foreach (Match made in Made().Matches(source))
+            {
+                if (made.Groups["id"] is { Success: true } id)
+                    ids.Add(id.Value);
+                else
+                    ids.UnionWith(IdsGivenTo(Helper(source[..(made.Index + made.Length)]), source, file));
+            }
+        }
+
+        return ids;
+    }
+
+    /// <summary>The helper in which a source ends: the last method that gives an exception.</summary>
+    static string Helper(string source) => Helpers().Matches(source)[^1].Groups["name"].Value;
+
+    static List<string> IdsGivenTo(string helper, string source, string file)
+    {
+        var ids = Regex.Matches(source, $@"\b{helper}\(\s*""(?<id>\w+)""", RegexOptions.None, TimeSpan.FromSeconds(1)).Select(call => call.Groups["id"].Value).ToList();
+        Assert.True(ids.Count > 0, $"{file}: nobody gives {helper} an ErrorId that can be seen here.");
+        return ids;
+    }
+
+    [GeneratedRegex(@"\babout_HsmRemote\w*", RegexOptions.CultureInvariant, 1000)]
+    private static partial Regex Topic();
+
+    // new HsmRemoteException("Id", …), or a helper's: HsmRemoteException Name(…) => new("Id", …).
+    [GeneratedRegex(@"(new HsmRemoteException|HsmRemoteException \w+\([^)]*\)\s*=>\s*new)\(\s*(""(?<id>\w+)""|\w)", RegexOptions.CultureInvariant | RegexOptions.ExplicitCapture, 1000)]
+    private static partial Regex Made();
+
+    [GeneratedRegex(@"HsmRemoteException (?<name>\w+)\b", RegexOptions.CultureInvariant, 1000)]
+    private static partial Regex Helpers();
+}
