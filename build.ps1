@@ -1,7 +1,7 @@
 # The tasks. './build.sh TASK' finds or builds something to run this in: pwsh 7.6, or the project's own shell, which has the
 # language and the engine's own cmdlets but not Write-Host, Join-Path or Get-Content; so this file uses .NET for those.
 param(
-    [ValidateSet('Build', 'Docs', 'Test', 'Demo')]
+    [ValidateSet('Build', 'Docs', 'Test', 'Demo', 'Bench', 'Fuzz')]
     [string] $Task = 'Build',
 
     [string] $Configuration = 'Release'
@@ -59,11 +59,13 @@ function Invoke-Build {
     Say "published in $([int] $watch.Elapsed.TotalSeconds) s: output/HsmRemote, output/shell"
 }
 
+function Get-Program([string] $Name) { "$root/artifacts/bin/$Name/$($Configuration.ToLowerInvariant())/$Name" }
+
 function Get-ModuleDirectory { [IO.Directory]::GetDirectories("$output/HsmRemote")[0] }
 
 # Get-Help's files, from the pages; it fails when a page and a cmdlet differ.
 function Write-Help {
-    $program = "$root/artifacts/bin/HsmRemote.Docs/$($Configuration.ToLowerInvariant())/HsmRemote.Docs"
+    $program = Get-Program HsmRemote.Docs
     $module = Get-ModuleDirectory
     Invoke-Program $program ("$root/docs/en-US", $module, "$module/en-US")
 }
@@ -96,7 +98,7 @@ function Test-Layout {
 
 # Adds one test executable's results to $total.
 function Add-XunitResult([hashtable] $Total, [string] $Name) {
-    $program = "$root/artifacts/bin/$Name/$($Configuration.ToLowerInvariant())/$Name"
+    $program = Get-Program $Name
     $report = "$output/test-results/$Name.xml"
     Say $Name
     $status = Get-Status $program ('-result-xml', $report, '-noLogo', '-noColor')
@@ -177,4 +179,6 @@ if ($Task -eq 'Docs') { Invoke-Docs } else { Invoke-Build }
 switch ($Task) {
     'Test' { Invoke-Test }
     'Demo' { Invoke-Program "$root/tests/demo.sh" @() }
+    'Bench' { Invoke-Program "$root/tests/sandbox.sh" @(Get-Program HsmRemote.Benchmarks) }
+    'Fuzz' { Invoke-Program (Get-Program HsmRemote.Fuzz) @() }
 }

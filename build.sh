@@ -5,6 +5,8 @@
 #   ./build.sh Docs    the module's help, from docs/en-US
 #   ./build.sh Test    Build, then every test; the last line says: N passed, N failed, N skipped
 #   ./build.sh Demo    Build, then the whole story with a software token and a container, in a throwaway sandbox
+#   ./build.sh Bench   Build, then how long Test-P11Socket takes beside other ways to a token, in a throwaway sandbox
+#   ./build.sh Fuzz    Build, then a minute of hostile servers; artifacts/bin/HsmRemote.Fuzz has its options
 #
 # It installs the Debian packages that the task needs and the machine lacks. What a task does is in build.ps1; this only
 # finds something to run it in: pwsh 7.6 or later, or else the project's own shell.
@@ -19,6 +21,7 @@ test_packages=(
     systemd-container dbus procps                                           # the sandbox
     podman crun mmdebstrap                                                  # the container of the demo, which is a test too
 )
+bench_packages=(gcc libc6-dev libp11-kit-dev)
 
 say() { echo "build.sh: $*"; }
 
@@ -79,8 +82,9 @@ find_powershell() {
 }
 
 case ${1-} in
-    Build | Docs) packages=() ;;
+    Build | Docs | Fuzz) packages=() ;;
     Test | Demo) packages=("${test_packages[@]}") ;;
+    Bench) packages=("${test_packages[@]}" "${bench_packages[@]}") ;;
     *)
         sed -n '2,/^set/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
         exit 2

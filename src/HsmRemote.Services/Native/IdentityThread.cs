@@ -49,7 +49,7 @@ sealed unsafe partial class IdentityThread
         isOther = user != ownUser || group != ownGroup || !ownGroups.Append(ownGroup).ToHashSet().SetEquals(groups.Append(group));
     }
 
-    /// <summary>Runs <paramref name="work"/> on a thread that can make system calls as <paramref name="identity"/>.</summary>
+    /// <summary>Runs <paramref name="work"/> on another thread, that can make system calls as <paramref name="identity"/>.</summary>
     /// <returns>Its result. A cancellation ends the wait at once, and leaves behind a call that hangs in the kernel.</returns>
     /// <exception cref="HsmRemoteException">IdentityNotPermitted: the caller may not take on the identity. Nothing was done.</exception>
     internal static Task<T> RunAsync<T>(P11Identity identity, Func<IdentityThread, T> work, CancellationToken cancellationToken)
@@ -57,6 +57,9 @@ sealed unsafe partial class IdentityThread
         var self = new IdentityThread(identity);
         if (self.isOther && self.ownUser != 0)
             throw NotPermitted(identity, "only root may act as another user");
+        // As itself there is nothing to wear, and a thread of the pool, which is there already, does as well.
+        if (!self.isOther)
+            return Task.Run(() => work(self), cancellationToken).WaitAsync(cancellationToken);
 
         var result = new TaskCompletionSource<T>(TaskCreationOptions.RunContinuationsAsynchronously);
         new Thread(Body, maxStackSize: 256 * 1024) { IsBackground = true, Name = "HsmRemote identity" }.Start();

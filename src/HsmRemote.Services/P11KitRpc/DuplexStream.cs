@@ -1,6 +1,6 @@
 namespace HsmRemote.Services.P11KitRpc;
 
-/// <summary>The output and the input of a process as one stream.</summary>
+/// <summary>The output and the input of a process as one stream, which obeys the token: a pipe's own read does not on Unix.</summary>
 sealed class DuplexStream(Stream input, Stream output) : Stream
 {
     public override bool CanRead => true;
@@ -17,9 +17,12 @@ sealed class DuplexStream(Stream input, Stream output) : Stream
         set => throw new NotSupportedException();
     }
 
-    public override ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default) => input.ReadAsync(buffer, cancellationToken);
+    // A call that is left behind has a buffer that nobody looks at again.
+    public override ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default) =>
+        new(input.ReadAsync(buffer, cancellationToken).AsTask().WaitAsync(cancellationToken));
 
-    public override ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken = default) => output.WriteAsync(buffer, cancellationToken);
+    public override ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken = default) =>
+        new(output.WriteAsync(buffer, cancellationToken).AsTask().WaitAsync(cancellationToken));
 
     public override Task FlushAsync(CancellationToken cancellationToken) => output.FlushAsync(cancellationToken);
 

@@ -4,7 +4,10 @@ using System.Net.Sockets;
 namespace HsmRemote.Services.P11KitRpc;
 
 /// <summary>Frames over a stream: one request, one reply, one at a time.</summary>
-/// <remarks>After a failure or a cancellation the conversation is out of step: it can only be closed.</remarks>
+/// <remarks>
+/// After a failure or a cancellation the conversation is out of step: it can only be closed. The stream has to obey the token;
+/// pipes do as a <see cref="DuplexStream"/>.
+/// </remarks>
 sealed class RpcConnection(Stream stream) : IAsyncDisposable
 {
     /// <summary>The calls that we make are the same in every version; 0 is the one that every server has.</summary>
@@ -83,18 +86,12 @@ sealed class RpcConnection(Stream stream) : IAsyncDisposable
         cancellationToken.ThrowIfCancellationRequested();
         try
         {
-            var pending = WriteAsync();
-            await (pending.IsCompleted ? pending : pending.WaitAsync(cancellationToken));
+            await stream.WriteAsync(bytes, cancellationToken);
+            await stream.FlushAsync(cancellationToken);
         }
         catch (Exception e) when (e is IOException or SocketException or ObjectDisposedException)
         {
             throw new P11KitRpcException(RpcFault.Closed, call, 0, "an open connection", "a closed one", e);
-        }
-
-        async Task WriteAsync()
-        {
-            await stream.WriteAsync(bytes, cancellationToken);
-            await stream.FlushAsync(cancellationToken);
         }
     }
 
@@ -117,7 +114,7 @@ sealed class RpcConnection(Stream stream) : IAsyncDisposable
             int read;
             try
             {
-                read = await ReadAsync(received.AsMemory(end), cancellationToken);
+                read = await stream.ReadAsync(received.AsMemory(end), cancellationToken);
             }
             catch (Exception e) when (e is IOException or SocketException or ObjectDisposedException)
             {
@@ -128,13 +125,6 @@ sealed class RpcConnection(Stream stream) : IAsyncDisposable
                 throw new P11KitRpcException(RpcFault.Closed, call, end - start, expected, "the end of the connection");
             end += read;
         }
-    }
-
-    ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken)
-    {
-        // A pipe's read does not obey the token on Unix: it is left behind, with a buffer that nobody looks at again.
-        var pending = stream.ReadAsync(buffer, cancellationToken);
-        return pending.IsCompleted ? pending : new(pending.AsTask().WaitAsync(cancellationToken));
     }
 
     P11KitRpcException Malformed(string call, int offset, string expected) =>

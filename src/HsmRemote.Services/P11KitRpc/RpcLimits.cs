@@ -6,7 +6,8 @@ static class RpcLimits
     /// <summary>Options and body of a frame.</summary>
     internal const int Frame = 1024 * 1024;
 
-    internal const int Slots = 4096;
+    /// <summary>Each may become a token, of some 2.5 KB with all that making it takes.</summary>
+    internal const int Slots = 1024;
 
     internal const int Mechanisms = 4096;
 

@@ -13,10 +13,12 @@ static partial class ServerInventory
         [UnitFile.Directory, "/run/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"];
 
     /// <summary>The service units that mention p11-kit, by the files alone: <c>edge@.service</c>, <c>tedge-p11-kit-server.service</c>.</summary>
-    internal static IEnumerable<string> ServiceUnits() =>
+    /// <param name="name">The instance that they belong to; null: any.</param>
+    internal static IEnumerable<string> ServiceUnits(string? name = null) =>
         UnitDirectories
             .Where(System.IO.Directory.Exists)
             .SelectMany(directory => System.IO.Directory.EnumerateFiles(directory, "*.service"))
+            .Where(path => name is null || string.Equals(InstanceName(Path.GetFileName(path)), name, StringComparison.Ordinal))
             .Where(MentionsP11Kit)
             .Select(path => Path.GetFileName(path))
             .Distinct(StringComparer.Ordinal);
@@ -34,8 +36,7 @@ static partial class ServerInventory
 
     /// <summary>One instance, or null when there is none of that name.</summary>
     internal static P11KitServer? Find(ISystemdManager systemd, string name, IReporter reporter) =>
-        ServiceUnits()
-            .Where(unit => string.Equals(InstanceName(unit), name, StringComparison.Ordinal))
+        ServiceUnits(name)
             .Select(unit => Inspect(systemd, unit, reporter))
             .FirstOrDefault(server => server is not null);
 
@@ -61,12 +62,13 @@ static partial class ServerInventory
         var listener = socket ?? service;
         var configPath = service.Rows("EnvironmentFiles").Select(row => (string)row[0]!).LastOrDefault();
         var group = socket is null ? null : socket.Text("SocketGroup") is { Length: > 0 } named ? named : "root";
+        var unitPath = listener.Text("FragmentPath");
         return new P11KitServer
         {
             Name = name,
             State = State(listener.Text("ActiveState")),
             Mode = mode,
-            IsManaged = IsOurs(listener.Text("FragmentPath")),
+            IsManaged = IsOurs(unitPath),
             Enabled = listener.Text("UnitFileState") is "enabled" or "enabled-runtime",
             SocketPath = socket is null
                 ? SocketArgument().Match(command) is { Success: true } path ? path.Groups["path"].Value : null
@@ -80,7 +82,7 @@ static partial class ServerInventory
             Connections = mode == P11KitServerMode.PerConnection ? socket?.Number("NConnections") : null,
             AcceptedConnections = mode == P11KitServerMode.PerConnection ? socket?.Number("NAccepted") : null,
             Unit = socket is null ? serviceUnit : socketUnit,
-            UnitPath = listener.Text("FragmentPath") is { Length: > 0 } fragment ? fragment : null,
+            UnitPath = unitPath.Length > 0 ? unitPath : null,
         };
     }
 

@@ -34,17 +34,19 @@ static partial class UnixSocketConnector
         var handle = Open();
         try
         {
-            int errno;
-            while ((errno = await IdentityThread.RunAsync(identity, thread => thread.Connect(handle, address), cancellationToken)) == Errno.EAGAIN)
+            var errno = await TryAsync(handle);
+            try
             {
-                try
+                while (errno == Errno.EAGAIN)
                 {
                     await Task.Delay(Pause, cancellationToken);
+                    errno = await TryAsync(handle);
                 }
-                catch (OperationCanceledException)
-                {
-                    return (null, Errno.EAGAIN);
-                }
+            }
+            catch (OperationCanceledException)
+            {
+                // In the pause or in an attempt: either way the last that is known is a full queue.
+                return (null, Errno.EAGAIN);
             }
 
             if (errno != 0)
@@ -57,6 +59,8 @@ static partial class UnixSocketConnector
         {
             handle?.Dispose();
         }
+
+        Task<int> TryAsync(SafeHandle to) => IdentityThread.RunAsync(identity, thread => thread.Connect(to, address), cancellationToken);
     }
 
     /// <summary>Who listens, as the kernel noted it when the socket began to listen.</summary>

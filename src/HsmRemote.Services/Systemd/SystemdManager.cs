@@ -1,3 +1,4 @@
+using System.Collections.Frozen;
 using System.Diagnostics.CodeAnalysis;
 
 namespace HsmRemote.Services.Systemd;
@@ -32,22 +33,21 @@ interface ISystemdManager : IDisposable
     /// <summary>The state of enablement: enabled, disabled, static, masked …; empty when there is no such file.</summary>
     string FileState(string unit);
 
-    /// <summary>The properties of a unit and of its type; null when no such unit can be loaded.</summary>
+    /// <summary>The properties of a unit and of its type, good until this is disposed; null when no such unit can be loaded.</summary>
     UnitProperties? Load(string unit);
 }
 
-/// <summary>The properties of a unit, by the names that org.freedesktop.systemd1(5) gives them.</summary>
-sealed class UnitProperties(Dictionary<string, object?> values)
+/// <summary>The properties of a unit, by the names that org.freedesktop.systemd1(5) gives them; each is asked for when it is read.</summary>
+sealed class UnitProperties(Func<string, object?> get)
 {
-    internal string Text(string name) => values.GetValueOrDefault(name) as string ?? "";
+    internal string Text(string name) => get(name) as string ?? "";
 
-    internal bool Flag(string name) => values.GetValueOrDefault(name) is true;
+    internal bool Flag(string name) => get(name) is true;
 
-    internal uint? Number(string name) => values.GetValueOrDefault(name) as uint?;
+    internal uint? Number(string name) => get(name) as uint?;
 
     /// <summary>An array of structures, each as the list of its members.</summary>
-    internal IEnumerable<IReadOnlyList<object?>> Rows(string name) =>
-        values.GetValueOrDefault(name) is List<object?> rows ? rows.OfType<List<object?>>() : [];
+    internal IEnumerable<IReadOnlyList<object?>> Rows(string name) => get(name) is List<object?> rows ? rows.OfType<List<object?>>() : [];
 }
 
 /// <summary>systemd's manager over the system bus, org.freedesktop.systemd1(5).</summary>
@@ -56,6 +56,10 @@ sealed class SystemdManager : ISystemdManager
     const string Destination = "org.freedesktop.systemd1";
     const string ManagerPath = "/org/freedesktop/systemd1";
     const string ManagerInterface = "org.freedesktop.systemd1.Manager";
+
+    // The properties of the interface that every unit has; the others are those of its type.
+    static readonly FrozenSet<string> OfEveryUnit = FrozenSet.Create(
+        StringComparer.Ordinal, "LoadState", "ActiveState", "FragmentPath", "UnitFileState", "NeedDaemonReload");
 
     readonly SystemBus bus = SystemBus.Open();
     bool subscribed;
@@ -118,12 +122,13 @@ sealed class SystemdManager : ISystemdManager
 
     public UnitProperties? Load(string unit)
     {
-        var path = (string)Manager("LoadUnit", unit)[0]!;
-        var properties = new UnitProperties(Properties(path, "Unit"));
-        if (properties.Text("LoadState") is not "loaded")
-            return null;
+        // The path makes systemd load the unit. All the properties at once would cost it several times what the few that are
+        // read do: some of them are worked out when they are asked for.
+        var path = UnitPath(unit);
         var type = char.ToUpperInvariant(unit[unit.LastIndexOf('.') + 1]) + unit[(unit.LastIndexOf('.') + 2)..];
-        return new UnitProperties(Properties(path, "Unit", type));
+        var properties = new UnitProperties(name => bus.Call(
+            Destination, path, "org.freedesktop.DBus.Properties", "Get", $"{Destination}.{(OfEveryUnit.Contains(name) ? "Unit" : type)}", name)[0]);
+        return properties.Text("LoadState") is "loaded" ? properties : null;
     }
 
     public void Dispose() => bus.Dispose();
@@ -159,18 +164,9 @@ sealed class SystemdManager : ISystemdManager
         return $"its job ended with '{result}'{cause}; 'journalctl -u {unit}' has the details";
     }
 
-    Dictionary<string, object?> Properties(string path, params string[] types)
-    {
-        Dictionary<string, object?> all = new(StringComparer.Ordinal);
-        foreach (var type in types)
-        {
-            var pairs = bus.Call(Destination, path, "org.freedesktop.DBus.Properties", "GetAll", $"{Destination}.{type}");
-            foreach (var pair in Rows(pairs))
-                all[(string)pair[0]!] = pair[1];
-        }
-
-        return all;
-    }
+    // As sd_bus_path_encode(3) does it.
+    static string UnitPath(string unit) => $"{ManagerPath}/unit/" + string.Concat(unit.Select((c, i) =>
+        char.IsAsciiLetter(c) || (i > 0 && char.IsAsciiDigit(c)) ? $"{c}" : $"_{(int)c:x2}"));
 
     /// <exception cref="SystemBusException">There is no such unit or file.</exception>
     /// <exception cref="HsmRemoteException">systemd refuses, for another reason.</exception>

@@ -1,4 +1,5 @@
 using System.Management.Automation;
+using System.Net.Sockets;
 using HsmRemote.Tests.Sockets;
 
 namespace HsmRemote.Tests.Module;
@@ -49,6 +50,22 @@ public sealed class CmdletTests(Engine engine)
         Assert.Equal(P11SocketCause.PathMissing, test.Cause);
         Assert.Equal(Enum.GetValues<P11SocketCheckName>(), test.Checks.Select(c => c.Name));
         Assert.Equal(false, Assert.Single(engine.Run($"Test-P11Socket -SocketPath '{directory.SocketPath}' -Quiet").Check()).BaseObject);
+    }
+
+    [Fact]
+    public void Ctrl_C_ends_a_test_of_a_server_that_stalls()
+    {
+        using var directory = new SocketDirectory();
+        var connected = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        directory.Listen(async connection =>
+        {
+            connected.SetResult();
+            await using var stream = new NetworkStream(connection);
+            await stream.CopyToAsync(Stream.Null);
+        });
+        // It is done within a second; a busy machine gets more.
+        Assert.InRange(
+            engine.RunAndStop($"Test-P11Socket -SocketPath '{directory.SocketPath}' -TimeoutSeconds 3600", connected.Task), TimeSpan.Zero, TimeSpan.FromSeconds(20));
     }
 
     [Fact]

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Management.Automation;
 using System.Management.Automation.Runspaces;
 using HsmRemote.Tests.Module;
@@ -38,6 +39,22 @@ public sealed class Engine : IDisposable
 
             errors.AddRange(shell.Streams.Error);
             return new EngineResult(output, errors, [.. shell.Streams.Warning.Select(w => w.Message)]);
+        }
+    }
+
+    /// <summary>Starts a script, and stops it as Ctrl-C does when the moment has come.</summary>
+    /// <returns>How long the stop took.</returns>
+    internal TimeSpan RunAndStop(string script, Task moment)
+    {
+        lock (oneAtATime)
+        {
+            using var shell = PowerShell.Create(runspace);
+            shell.AddScript(script).BeginInvoke();
+            Assert.True(moment.Wait(TimeSpan.FromMinutes(1)));
+            var started = Stopwatch.GetTimestamp();
+            Assert.True(shell.BeginStop(callback: null, state: null).AsyncWaitHandle.WaitOne(TimeSpan.FromMinutes(1)));
+            Assert.Equal(PSInvocationState.Stopped, shell.InvocationStateInfo.State);
+            return Stopwatch.GetElapsedTime(started);
         }
     }
 

@@ -58,6 +58,9 @@ sealed class FakeServer(params FakeToken[] tokens)
                 return Frame(code, Body(call, "au", [1], U32(2), U64(1), U64(0x1041)));
             case 8:
                 return Frame(code, Body(call, "uuu", U64(256), U64(521), U64(0x2800)));
+            case 64:
+                var length = BinaryPrimitives.ReadUInt32BigEndian(arguments[8..]);
+                return Frame(code, Body(call, "ay", [1], U32(length), new byte[length]));
             default:
                 return Frame(code, Body(0, "u", U64(0x54)));
         }

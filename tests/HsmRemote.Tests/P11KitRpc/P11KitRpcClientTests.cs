@@ -84,9 +84,9 @@ public class P11KitRpcClientTests
     [InlineData(12, 9u, "call number 4")]
     [InlineData(16, 0xFFFFFFFFu, "a signature within the reply")]
     [InlineData(16, 1u, "signature 'au'")]
-    [InlineData(23, 0xFFFFFFFFu, "at most 4096 numbers")]
-    [InlineData(23, 5000u, "at most 4096 numbers")]
-    [InlineData(23, 4096u, "4096 numbers")]
+    [InlineData(23, 0xFFFFFFFFu, "at most 1024 numbers")]
+    [InlineData(23, 5000u, "at most 1024 numbers")]
+    [InlineData(23, 1024u, "1024 numbers")]
     [InlineData(23, 0u, "the end of the reply")]
     public async Task A_number_that_is_wrong_is_named_with_its_offset(int offset, uint value, string expected)
     {
@@ -139,7 +139,7 @@ public class P11KitRpcClientTests
             () => P11KitRpcClient.ConnectAsync(new DuplexStream(client, Stream.Null), soon.Token)).WaitAsync(TimeSpan.FromSeconds(10), Token);
     }
 
-    static byte[] RequestForSlots() => FakeServer.Frame(0x10, FakeServer.Body(4, "yfu", [1], FakeServer.U32(4096)));
+    static byte[] RequestForSlots() => FakeServer.Frame(0x10, FakeServer.Body(4, "yfu", [1], FakeServer.U32(1024)));
 
     static async Task<Pkcs11Token> ReadTokenAsync(FakeToken token)
     {

@@ -261,49 +261,10 @@ public sealed class SocketLadderTests : IDisposable
     }
 
     [Fact]
-    public async Task Cancellation_ends_it_at_every_rung()
-    {
-        directory.Listen(serve: null, backlog: 0);
-        using var waiting = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
-        await waiting.ConnectAsync(new UnixDomainSocketEndPoint(directory.SocketPath), Token);
-        await IsCancelledAsync(directory.SocketPath);
-
-        var silent = Path.Join(directory.FullName, "silent");
-        directory.Listen(_ => Task.Delay(Timeout.Infinite, Token), silent);
-        await IsCancelledAsync(silent);
-
-        var stalls = Path.Join(directory.FullName, "stalls");
-        var server = new FakeServer(new FakeToken("One"));
-        directory.Listen(s => ServeTamperedAsync(s, server, reply => server.Calls[^1] == 4 ? reply[..7] : reply), stalls);
-        await IsCancelledAsync(stalls);
-
-        async Task IsCancelledAsync(string path)
-        {
-            using var soon = new CancellationTokenSource(TimeSpan.FromMilliseconds(200));
-            await Assert.ThrowsAnyAsync<OperationCanceledException>(
-                () => new P11SocketService().TestAsync(new(null, path), new(), Long, soon.Token)).WaitAsync(TimeSpan.FromSeconds(10), Token);
-        }
-    }
-
-    [Fact]
     public async Task A_path_that_no_socket_can_have_is_refused()
     {
         var error = await Assert.ThrowsAsync<HsmRemoteException>(() => TestAsync(Long, "/" + new string('x', 107)));
         Assert.Equal(("SocketPathTooLong", FailureKind.InvalidArgument), (error.ErrorId, error.Kind));
-    }
-
-    [Fact]
-    public async Task Nothing_is_left_open()
-    {
-        ListenAsP11Kit(new FakeServer(new FakeToken("One")));
-        await TestAsync(Long);
-        var before = OpenDescriptors();
-        for (var i = 0; i < 200; i++)
-            Assert.True((await TestAsync(Long)).Succeeded);
-        // The listener closes its side a moment later.
-        Assert.InRange(OpenDescriptors(), 0, before + 20);
-
-        static int OpenDescriptors() => Directory.EnumerateFileSystemEntries("/proc/self/fd").Count();
     }
 
     void ListenAsP11Kit(FakeServer server) => directory.Listen(s => ServeTamperedAsync(s, server, reply => reply));

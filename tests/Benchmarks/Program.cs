@@ -1,0 +1,7 @@
+using HsmRemote.Benchmarks;
+
+// './build.sh Bench' runs this in tests/sandbox.sh. With 'client' as its argument it needs neither that nor root.
+var rounds = args is ["--rounds", var number] ? int.Parse(number) : 40;
+await ClientBenchmark.RunAsync();
+if (args is not ["client"])
+    SocketBenchmark.Run(rounds);
