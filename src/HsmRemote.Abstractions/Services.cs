@@ -120,4 +120,7 @@ public interface IP11SocketService
     /// <param name="cancellationToken">Ends it.</param>
     /// <exception cref="HsmRemoteException">There is no such user, or the caller may not take on the identity.</exception>
     Task<P11SocketTest> TestAsync(P11SocketEndpoint endpoint, P11IdentityRequest identity, TimeSpan timeout, CancellationToken cancellationToken);
+
+    /// <summary>The names of the containers that run, for completion; none when no engine answers.</summary>
+    Task<IReadOnlyList<string>> ContainersAsync(CancellationToken cancellationToken);
 }

@@ -1,3 +1,5 @@
+using HsmRemote.Services.Containers;
+
 namespace HsmRemote.Services.Sockets;
 
 /// <summary>Tests of sockets, from the side of the one who connects.</summary>
@@ -6,10 +8,20 @@ sealed class P11SocketService : IP11SocketService
     public async Task<P11SocketTest> TestAsync(
         P11SocketEndpoint endpoint, P11IdentityRequest identity, TimeSpan timeout, CancellationToken cancellationToken)
     {
-        var who = IdentityResolver.Resolve(identity);
-        UnixSocketConnector.RequireUsable(endpoint.SocketPath);
+        var who = await IdentityResolver.ResolveAsync(identity, cancellationToken);
+        Rung? addressFault = null;
+        if (endpoint.SocketPath.Length == 0 && who.ProcessId is { } process)
+        {
+            var address = ProcessAddress.Read(who, process);
+            endpoint = SocketInstance.Complete(endpoint with { SocketPath = address.SocketPath }, who);
+            addressFault = address.Fault;
+        }
 
-        await using var ladder = new SocketLadder(endpoint, who, timeout);
+        if (addressFault is null)
+            UnixSocketConnector.RequireUsable(endpoint.SocketPath);
+        await using var ladder = new SocketLadder(endpoint, who, timeout, addressFault);
         return await ladder.ClimbAsync(cancellationToken);
     }
+
+    public Task<IReadOnlyList<string>> ContainersAsync(CancellationToken cancellationToken) => ContainerEngine.RunningAsync(cancellationToken);
 }

@@ -5,4 +5,6 @@ namespace HsmRemote.Services.Sockets;
 /// <param name="Cause">None when it passed.</param>
 /// <param name="Explanation">What is wrong, and why.</param>
 /// <param name="Remedy">What to do.</param>
-sealed record Rung(string Detail, P11SocketCause Cause = P11SocketCause.None, string? Explanation = null, string? Remedy = null);
+/// <param name="Journal">What the journal has of it.</param>
+sealed record Rung(
+    string Detail, P11SocketCause Cause = P11SocketCause.None, string? Explanation = null, string? Remedy = null, IReadOnlyList<string>? Journal = null);

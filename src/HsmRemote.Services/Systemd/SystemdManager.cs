@@ -45,6 +45,9 @@ sealed class UnitProperties(Dictionary<string, object?> values)
 
     internal uint? Number(string name) => values.GetValueOrDefault(name) as uint?;
 
+    /// <summary>An array of strings.</summary>
+    internal IEnumerable<string> Texts(string name) => values.GetValueOrDefault(name) is List<object?> texts ? texts.OfType<string>() : [];
+
     /// <summary>An array of structures, each as the list of its members.</summary>
     internal IEnumerable<IReadOnlyList<object?>> Rows(string name) =>
         values.GetValueOrDefault(name) is List<object?> rows ? rows.OfType<List<object?>>() : [];
