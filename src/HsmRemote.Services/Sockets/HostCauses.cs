@@ -33,8 +33,8 @@ sealed class HostCauses(P11KitServer server, P11SocketEndpoint endpoint, P11Iden
 
     internal Rung RemoteFailed(Rung seen, IReadOnlyList<string> journal)
     {
-        // systemd's own lines, which begin with the unit's name, say only that it ended.
-        var said = journal.FirstOrDefault(line => !line.StartsWith($"{server.Name}@", StringComparison.Ordinal)) ?? journal[0];
+        // systemd's own lines, which name the unit, mostly say only that it ended.
+        var said = journal.FirstOrDefault(line => !line.Contains($"{server.Name}@", StringComparison.Ordinal)) ?? journal[0];
         return seen with
         {
             Cause = P11SocketCause.RemoteFailed,
