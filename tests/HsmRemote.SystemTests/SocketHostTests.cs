@@ -186,14 +186,15 @@ public sealed class SocketHostTests(SandboxFixture sandbox)
             softhsm2-util --init-token --free --label host-loop --pin 123456 --so-pin 87654321 >&2
             output/shell/hsmremote -NoProfile -NonInteractive -Command "Install-P11KitServer host-loop -TargetUri 'pkcs11:token=host-loop'" >&2
             mkdir -p /etc/systemd/system/host-loop.socket.d /etc/systemd/system/host-loop@.service.d /etc/pkcs11/modules
-            printf '[Socket]\nMaxConnections=5\n' >/etc/systemd/system/host-loop.socket.d/few.conf
+            printf '[Socket]\nMaxConnections=60\n' >/etc/systemd/system/host-loop.socket.d/few.conf
             printf '[Service]\nTasksMax=5\nRuntimeMaxSec=20\n' >/etc/systemd/system/host-loop@.service.d/few.conf
             echo 'remote: unix:path=/run/host-loop/pkcs11' >/etc/pkcs11/modules/self.module
             systemctl daemon-reload
             systemctl restart host-loop.socket
-            output/shell/hsmremote -NoProfile -NonInteractive -Command '$test = Test-P11Socket host-loop -TimeoutSeconds 2; "$($test.Cause) $($test.FailedCheck) $($test.Explanation)"'
+            output/shell/hsmremote -NoProfile -NonInteractive -Command '$test = Test-P11Socket host-loop -TimeoutSeconds 1; "$($test.Cause) $($test.FailedCheck) $($test.Explanation)"'
             echo 'disable-in: p11-kit-remote' >>/etc/pkcs11/modules/self.module
             systemctl stop 'host-loop@*'
+            systemctl restart host-loop.socket
             output/shell/hsmremote -NoProfile -NonInteractive -Command '(Test-P11Socket host-loop -TimeoutSeconds 10).Cause'
             """;
         var result = CommandResult.Of(TimeSpan.FromMinutes(2), "", SandboxFixture.Script, ["bash", "-euc", script]);

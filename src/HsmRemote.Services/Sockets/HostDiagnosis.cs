@@ -32,6 +32,9 @@ sealed class HostDiagnosis(Rung seen, P11SocketEndpoint endpoint, P11Identity id
             return seen;
         }
 
+        // A listener in this very process is no server that the host knows more of.
+        if (evidence.ListenerProcess == Environment.ProcessId)
+            return seen;
         try
         {
             return await Task.Run(() => Refine(seen, endpoint, identity, evidence), cancellationToken).WaitAsync(Patience, cancellationToken);
