@@ -192,7 +192,7 @@ public sealed class SocketHostTests(SandboxFixture sandbox)
             systemctl daemon-reload
             systemctl restart host-loop.socket
             output/shell/hsmremote -NoProfile -NonInteractive -Command '$test = Test-P11Socket host-loop -TimeoutSeconds 1; "$($test.Cause) $($test.FailedCheck) $($test.Explanation)"'
-            echo 'disable-in: p11-kit-remote' >>/etc/pkcs11/modules/self.module
+            echo 'disable-in: remote, p11-kit-remote' >>/etc/pkcs11/modules/self.module
             systemctl stop 'host-loop@*'
             systemctl restart host-loop.socket
             output/shell/hsmremote -NoProfile -NonInteractive -Command '(Test-P11Socket host-loop -TimeoutSeconds 10).Cause'

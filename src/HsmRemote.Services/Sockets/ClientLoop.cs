@@ -6,14 +6,15 @@ namespace HsmRemote.Services.Sockets;
 /// <summary>A module of this host's p11-kit that leads a server back to its own socket.</summary>
 sealed record ClientLoop(string Module, string How)
 {
-    // The program that p11-kit runs for a connection, whichever way the server was started.
-    const string Program = "p11-kit-remote";
+    // What enable-in and disable-in call the process that serves a connection: its argv[0], which depends on who starts it.
+    const string RemoteCommand = "remote";
+    const string ServerChild = "p11-kit-remote";
     const string Client = "p11-kit-client.so";
 
     /// <summary>The first one; null when there is none.</summary>
     internal static ClientLoop? Find(P11KitServer server, UnitProperties? service)
     {
-        foreach (var module in ModuleConfiguration.Read(Program))
+        foreach (var module in ModuleConfiguration.Read(server.Mode == P11KitServerMode.PerConnection ? RemoteCommand : ServerChild))
         {
             if (module.Remote is { } remote && IsOf(server, remote))
                 return new(module.Name, $"which is 'remote: {remote}', the server's own socket");

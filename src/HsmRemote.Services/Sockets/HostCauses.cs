@@ -56,8 +56,8 @@ sealed class HostCauses(P11KitServer server, P11SocketEndpoint endpoint, P11Iden
         Cause = P11SocketCause.ClientLoop,
         Explanation = $"The server connects to itself: this host's p11-kit has the module '{module}', {how}. "
             + "Each process that serves a connection loads the modules of the host, so that it opens another connection, without end.",
-        Remedy = $"Keep that module out of the server: add `disable-in: p11-kit-remote` to {module}.module in /etc/pkcs11/modules"
-            + $" (`echo 'disable-in: p11-kit-remote' >> /etc/pkcs11/modules/{module}.module`).",
+        Remedy = $"Keep that module out of the server: add `disable-in: remote, p11-kit-remote` to {module}.module in /etc/pkcs11/modules"
+            + $" (`echo 'disable-in: remote, p11-kit-remote' >> /etc/pkcs11/modules/{module}.module`).",
     };
 
     /// <summary>What an ACL's mask has to do with a permission that is missing, and whether anything was tried.</summary>
