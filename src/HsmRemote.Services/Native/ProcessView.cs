@@ -78,18 +78,23 @@ sealed class ProcessView
     }
 
     /// <summary>The arguments that it was started with; none when it has ended.</summary>
-    internal static string[] CommandLine(int process)
-    {
-        try
-        {
-            return File.ReadAllText($"{Of(process).directory}/cmdline").TrimEnd('\0').Split('\0');
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            return [];
-        }
-    }
+    internal static string[] CommandLine(int process) => Read(process, "cmdline")?.TrimEnd('\0').Split('\0') ?? [];
+
+    /// <summary>The name of the program that it runs, cut to 15 bytes; null when it has ended.</summary>
+    internal static string? CommandName(int process) => Read(process, "comm")?.Trim();
 
     internal static HsmRemoteException NotFound(int process) => new(
         "ProcessNotFound", FailureKind.NotFound, $"There is no process {process}.", "It has ended, or the number is one of another PID namespace: take the host's.", process);
+
+    static string? Read(int process, string file)
+    {
+        try
+        {
+            return File.ReadAllText($"{Of(process).directory}/{file}");
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return null;
+        }
+    }
 }

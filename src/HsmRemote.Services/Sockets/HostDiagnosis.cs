@@ -8,15 +8,16 @@ namespace HsmRemote.Services.Sockets;
 
 /// <summary>What was seen on the way to a failure.</summary>
 /// <param name="StartedAt">When the test began.</param>
+/// <param name="Timeout">How long it may take.</param>
 /// <param name="RealPath">The path without symbolic links, as the identity sees it; empty before it was found.</param>
 /// <param name="Status">The file there.</param>
 /// <param name="ListenerProcess">Who listens, when it was connected to.</param>
-sealed record Evidence(DateTimeOffset StartedAt, string RealPath, FileStatus Status, int? ListenerProcess);
+sealed record Evidence(DateTimeOffset StartedAt, TimeSpan Timeout, string RealPath, FileStatus Status, int? ListenerProcess);
 
 /// <summary>Finds the cause behind a failure in what the host knows of the instance: its units, its listener, its journal, p11-kit's configuration.</summary>
 sealed class HostDiagnosis(Rung seen, P11SocketEndpoint endpoint, P11Identity identity, Evidence evidence, ISystemdManager systemd)
 {
-    // The test has a deadline, and this comes after it.
+    // A test that is silent to its end is given this much beyond it.
     static readonly TimeSpan Patience = TimeSpan.FromMilliseconds(450);
     static readonly TimeSpan JournalPause = TimeSpan.FromMilliseconds(40);
     const int JournalLines = 10;
@@ -35,9 +36,11 @@ sealed class HostDiagnosis(Rung seen, P11SocketEndpoint endpoint, P11Identity id
         // A listener in this very process is no server that the host knows more of.
         if (evidence.ListenerProcess == Environment.ProcessId)
             return seen;
+        var left = evidence.StartedAt + evidence.Timeout - DateTimeOffset.UtcNow;
         try
         {
-            return await Task.Run(() => Refine(seen, endpoint, identity, evidence), cancellationToken).WaitAsync(Patience, cancellationToken);
+            return await Task.Run(() => Refine(seen, endpoint, identity, evidence), cancellationToken)
+                .WaitAsync((left > TimeSpan.Zero ? left : TimeSpan.Zero) + Patience, cancellationToken);
         }
         catch (Exception e) when (e is HsmRemoteException or TimeoutException or IOException or UnauthorizedAccessException)
         {
@@ -50,7 +53,7 @@ sealed class HostDiagnosis(Rung seen, P11SocketEndpoint endpoint, P11Identity id
     {
         // The listener's own command line needs no systemd.
         if (seen.Cause == P11SocketCause.ClosedByPeer && evidence.ListenerProcess is { } listener
-            && PeerRule.Of(ProcessView.CommandLine(listener)) is { } rule && IsServer(listener) && rule.Refuses(identity))
+            && IsServer(listener) && PeerRule.Of(ProcessView.CommandLine(listener)) is { } rule && rule.Refuses(identity))
         {
             return HostCauses.PeerRefused(rule, identity);
         }
@@ -143,7 +146,8 @@ sealed class HostDiagnosis(Rung seen, P11SocketEndpoint endpoint, P11Identity id
             || (unit.StartsWith(prefix, StringComparison.Ordinal) && unit.EndsWith(suffix, StringComparison.Ordinal));
     }
 
-    static bool IsServer(int process) => ProcessView.CommandLine(process) is [var program, ..] && Path.GetFileName(program) is "p11-kit" or "p11-kit-server";
+    // Not by its first argument: p11-kit runs it as "server".
+    static bool IsServer(int process) => ProcessView.CommandName(process) is "p11-kit-server";
 
     static List<string> Command(UnitProperties unit) => [.. unit.Rows("ExecStart").SelectMany(row => ((List<object?>)row[1]!).Cast<string>())];
 }

@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using System.Globalization;
 using System.Net.Sockets;
 using System.Text;
 using HsmRemote.Services.Native;
@@ -72,7 +71,7 @@ sealed class SocketLadder : IAsyncDisposable
             cancellationToken.ThrowIfCancellationRequested();
             var passed = rung.Cause == P11SocketCause.None;
             if (!passed)
-                rung = await HostDiagnosis.RefineAsync(rung, endpoint, identity, new(startedAt, realPath, status, listenerProcess), cancellationToken);
+                rung = await HostDiagnosis.RefineAsync(rung, endpoint, identity, new(startedAt, timeout, realPath, status, listenerProcess), cancellationToken);
             var checkStatus = rung.Cause switch
             {
                 P11SocketCause.None => P11SocketCheckStatus.Passed,
@@ -272,16 +271,8 @@ sealed class SocketLadder : IAsyncDisposable
 
     static string Describe((int ProcessId, uint UserId, uint GroupId) listener)
     {
-        string? command = null;
-        try
-        {
-            command = File.ReadAllText(string.Create(CultureInfo.InvariantCulture, $"/proc/{listener.ProcessId}/comm")).Trim();
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            // It has ended since, or lives in another PID namespace; the numbers are what counts.
-        }
-
+        // One that has ended since, or lives in another PID namespace, has no name here; the numbers are what counts.
+        var command = ProcessView.CommandName(listener.ProcessId);
         return $"{command ?? "the listener"} (pid={listener.ProcessId} uid={listener.UserId} gid={listener.GroupId})";
     }
 }
