@@ -36,6 +36,9 @@ public sealed class P11SocketTest
     /// <summary>Those of them that an application does not see when its p11-kit-client.so is too old.</summary>
     public IReadOnlyList<P11HiddenMechanism> HiddenMechanisms { get; init; } = [];
 
+    /// <summary>What the journal has of the connection, the oldest line first; null when nothing was looked for or found there.</summary>
+    public IReadOnlyList<string>? Journal { get; init; }
+
     /// <summary>The version of the RPC protocol that the server answered with, or null when it did not.</summary>
     public int? ServerVersion { get; init; }
 
@@ -118,6 +121,12 @@ public enum P11SocketCause
     /// <summary>Nothing is wrong.</summary>
     None,
 
+    /// <summary>The process has no address of a server in its environment.</summary>
+    AddressLost,
+
+    /// <summary>The address in the process's environment is none that p11-kit reads as a Unix socket's.</summary>
+    AddressMalformed,
+
     /// <summary>There is nothing at the path.</summary>
     PathMissing,
 
@@ -130,14 +139,32 @@ public enum P11SocketCause
     /// <summary>This identity may not write to the socket.</summary>
     NotWritable,
 
+    /// <summary>Whether this identity can connect is computed only: the caller may not take it on.</summary>
+    IdentityNotPermitted,
+
     /// <summary>The socket's file is there, and nobody listens on it.</summary>
     NobodyListening,
+
+    /// <summary>The instance listens, and the file at the path is not what it listens on.</summary>
+    StaleSocketFile,
+
+    /// <summary>The process sees another file at the path than the host: the one that was there when it was mounted.</summary>
+    StaleBindMount,
 
     /// <summary>Somebody listens, and its queue is full: it does not accept.</summary>
     NeverAccepted,
 
     /// <summary>The far side closed before its version byte, or refused.</summary>
     ClosedByPeer,
+
+    /// <summary>The server wants another uid or another primary gid than this identity has.</summary>
+    PeerRefused,
+
+    /// <summary>The process behind the connection ended before its first byte, and the journal says why.</summary>
+    RemoteFailed,
+
+    /// <summary>The server connects to itself: this host's own p11-kit is configured with the socket that it serves.</summary>
+    ClientLoop,
 
     /// <summary>The instance has no target, and so exposes nothing.</summary>
     NoTarget,
@@ -206,23 +233,28 @@ public enum P11SocketCause
     SignatureInvalid,
 }
 
-/// <summary>Who connects: a uid, a gid, and the groups besides.</summary>
+/// <summary>Who connects: a uid, a gid, and the groups besides; and, of a process, the file system that it sees.</summary>
 /// <param name="UserId">The user's number.</param>
 /// <param name="GroupId">The primary group's number.</param>
 /// <param name="SupplementaryGroupId">The other groups' numbers.</param>
 /// <param name="UserName">The name that was asked for, or null.</param>
-public sealed record P11Identity(uint UserId, uint GroupId, IReadOnlyList<uint> SupplementaryGroupId, string? UserName = null)
+/// <param name="ProcessId">The process that it was taken from, or null.</param>
+/// <param name="ContainerName">The container whose main process that is, or null.</param>
+public sealed record P11Identity(
+    uint UserId, uint GroupId, IReadOnlyList<uint> SupplementaryGroupId, string? UserName = null, int? ProcessId = null, string? ContainerName = null)
 {
     /// <inheritdoc/>
     public override string ToString() =>
         (UserName is null ? "" : $"{UserName} ")
+        + (ContainerName is null ? "" : $"container {ContainerName} ")
+        + (ProcessId is null ? "" : $"process {ProcessId} ")
         + $"uid={UserId} gid={GroupId}"
         + (SupplementaryGroupId.Count == 0 ? "" : $" groups={string.Join(',', SupplementaryGroupId)}");
 }
 
 /// <summary>A socket to test, and what is known of it.</summary>
 /// <param name="Name">The instance that it belongs to, or null.</param>
-/// <param name="SocketPath">Its absolute path.</param>
+/// <param name="SocketPath">Its absolute path, as the identity sees it; empty: the one that the process's own P11_KIT_SERVER_ADDRESS has.</param>
 /// <param name="TargetUri">The tokens that it is to expose; empty: none; null: nobody knows.</param>
 public sealed record P11SocketEndpoint(string? Name, string SocketPath, IReadOnlyList<Pkcs11Uri>? TargetUri = null);
 
@@ -231,4 +263,8 @@ public sealed record P11SocketEndpoint(string? Name, string SocketPath, IReadOnl
 /// <param name="UserId">A user's number.</param>
 /// <param name="GroupId">The primary group's number; by default the user's own.</param>
 /// <param name="SupplementaryGroupId">The other groups' numbers; by default none.</param>
-public sealed record P11IdentityRequest(string? UserName = null, uint? UserId = null, uint? GroupId = null, IReadOnlyList<uint>? SupplementaryGroupId = null);
+/// <param name="ProcessId">A process, with its ids, its groups and its view of the file system.</param>
+/// <param name="ContainerName">A container of podman or docker: its main process.</param>
+public sealed record P11IdentityRequest(
+    string? UserName = null, uint? UserId = null, uint? GroupId = null, IReadOnlyList<uint>? SupplementaryGroupId = null,
+    int? ProcessId = null, string? ContainerName = null);

@@ -131,4 +131,7 @@ public interface IP11SocketService
     /// <summary>Reads a PIN from a file that nobody but the caller can read.</summary>
     /// <exception cref="HsmRemoteException">It is not there, others can read it, or it holds no PIN.</exception>
     SecureString ReadPin(string path);
+
+    /// <summary>The names of the containers that run, for completion; none when no engine answers.</summary>
+    Task<IReadOnlyList<string>> ContainersAsync(CancellationToken cancellationToken);
 }

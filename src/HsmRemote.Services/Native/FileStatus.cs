@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 
 namespace HsmRemote.Services.Native;
@@ -20,6 +21,16 @@ partial struct FileStatus
     readonly ushort mode;
     readonly ushort padding;
     internal readonly ulong Inode;
+    readonly SizeAndTimes sizeAndTimes;
+    readonly ulong representedDevice;
+    readonly ulong device;
+
+    // stx_size to stx_mtime.
+    [InlineArray(11)]
+    struct SizeAndTimes
+    {
+        ulong first;
+    }
 
     internal readonly UnixFileMode Permissions => (UnixFileMode)(mode & 0xFFF);
 
@@ -32,6 +43,9 @@ partial struct FileStatus
     internal readonly bool IsRegularFile => (mode & TypeMask) == 0x8000;
 
     internal readonly bool GroupMayWrite => (mode & 0x10) != 0;
+
+    /// <summary>Whether it is the same file, by whatever path and in whatever mount namespace it was found.</summary>
+    internal readonly bool IsSameFileAs(in FileStatus other) => Inode == other.Inode && device == other.device;
 
     internal readonly string TypeName => (mode & TypeMask) switch
     {
@@ -50,11 +64,20 @@ partial struct FileStatus
         $"0{Convert.ToString(mode & 0xFFF, 8).PadLeft(3, '0')} {Accounts.FindUser(UserId)?.Name ?? "?"}({UserId}):{Accounts.FindGroup(GroupId)?.Name ?? "?"}({GroupId})";
 
     /// <summary>Reads the status of what a path leads to; on failure the result is errno, else 0.</summary>
-    internal static int TryRead(string path, out FileStatus status)
+    internal static int TryRead(string path, out FileStatus status) => TryRead(path, 0, out status);
+
+    /// <summary>The same of a symbolic link itself.</summary>
+    internal static int TryReadLink(string path, out FileStatus status)
+    {
+        const int SymlinkNoFollow = 0x100; // AT_SYMLINK_NOFOLLOW
+        return TryRead(path, SymlinkNoFollow, out status);
+    }
+
+    static int TryRead(string path, int flags, out FileStatus status)
     {
         const int CurrentDirectory = -100; // AT_FDCWD
         const uint BasicStatistics = 0x7FF; // STATX_BASIC_STATS
-        return statx(CurrentDirectory, path, 0, BasicStatistics, out status) < 0 ? Marshal.GetLastPInvokeError() : 0;
+        return statx(CurrentDirectory, path, flags, BasicStatistics, out status) < 0 ? Marshal.GetLastPInvokeError() : 0;
     }
 
     [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]

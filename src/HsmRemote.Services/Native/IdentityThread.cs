@@ -10,9 +10,14 @@ namespace HsmRemote.Services.Native;
 /// is worn for the length of one call and taken off again, because a thread that .NET starts inherits the identity of the
 /// thread that happens to start it (the pool's workers, the JIT's), and because an assembly that is loaded meanwhile may lie
 /// where the other user cannot read. The thread ends with the work, so that nothing can be left on.
+/// A process's identity has its root directory too: chroot(2) lets the kernel itself resolve a path, its symbolic links
+/// included, as it does for that process.
 /// </remarks>
-sealed unsafe partial class IdentityThread
+sealed unsafe partial class IdentityThread : IPathProbe
 {
+    const int CloneFileSystem = 0x200;
+    const int OpenPathOnly = 0x200000;
+    const int OpenCloseOnExec = 0x80000;
     const int AtFdCwd = -100;
     const int AtSymlinkNoFollow = 0x100;
     const int AtEffectiveAccess = 0x200;
@@ -38,6 +43,8 @@ sealed unsafe partial class IdentityThread
     readonly uint group;
     readonly uint[] groups;
     readonly bool isOther;
+    readonly byte[]? root;
+    int ownRoot = -1;
 
     static IdentityThread() => Marshal.PrelinkAll(typeof(IdentityThread));
 
@@ -47,6 +54,14 @@ sealed unsafe partial class IdentityThread
         group = identity.GroupId;
         groups = [.. identity.SupplementaryGroupId];
         isOther = user != ownUser || group != ownGroup || !ownGroups.Append(ownGroup).ToHashSet().SetEquals(groups.Append(group));
+        root = identity.ProcessId is { } process && ProcessView.Of(process) is { SeesOurFiles: false } view ? NullTerminated(view.Root) : null;
+    }
+
+    /// <summary>Whether the caller may make system calls as an identity; only root may as another.</summary>
+    internal static bool MayActAs(P11Identity identity)
+    {
+        var self = new IdentityThread(identity);
+        return self.ownUser == 0 || (!self.isOther && self.root is null);
     }
 
     /// <summary>Runs <paramref name="work"/> on another thread, that can make system calls as <paramref name="identity"/>.</summary>
@@ -55,7 +70,7 @@ sealed unsafe partial class IdentityThread
     internal static Task<T> RunAsync<T>(P11Identity identity, Func<IdentityThread, T> work, CancellationToken cancellationToken)
     {
         var self = new IdentityThread(identity);
-        if (self.isOther && self.ownUser != 0)
+        if ((self.isOther || self.root is not null) && self.ownUser != 0)
             throw NotPermitted(identity, "only root may act as another user");
         // As itself there is nothing to wear, and a thread of the pool, which is there already, does as well.
         if (!self.isOther)
@@ -69,29 +84,36 @@ sealed unsafe partial class IdentityThread
         {
             try
             {
+                if (self.OpenOwnRoot() is not 0 and var noRoot)
+                    throw NotPermitted(identity, Marshal.GetPInvokeErrorMessage(noRoot));
                 if (self.Rehearse() is not 0 and var errno)
-                    throw NotPermitted(identity, Marshal.GetPInvokeErrorMessage(errno));
+                    throw errno is Errno.ENOENT or Errno.ESRCH && identity.ProcessId is { } process
+                        ? ProcessView.NotFound(process)
+                        : NotPermitted(identity, Marshal.GetPInvokeErrorMessage(errno));
                 result.SetResult(work(self));
             }
             catch (Exception e)
             {
                 result.SetException(e);
             }
+            finally
+            {
+                if (self.ownRoot >= 0)
+                    _ = close(self.ownRoot);
+            }
         }
     }
 
-    /// <summary>The status of a file, not followed when it is a symbolic link.</summary>
-    /// <returns>0 or errno.</returns>
-    internal int Status(string path, out FileStatus status)
+    /// <inheritdoc/>
+    public int Status(string path, out FileStatus status)
     {
         fixed (byte* name = NullTerminated(path))
         fixed (FileStatus* to = &status)
             return StatusAs(name, to);
     }
 
-    /// <summary>Where a symbolic link points.</summary>
-    /// <returns>0 or errno.</returns>
-    internal int ReadLink(string path, out string target)
+    /// <inheritdoc/>
+    public int ReadLink(string path, out string target)
     {
         Span<byte> buffer = stackalloc byte[PathMax];
         fixed (byte* name = NullTerminated(path))
@@ -103,9 +125,8 @@ sealed unsafe partial class IdentityThread
         }
     }
 
-    /// <summary>Whether a file may be written to.</summary>
-    /// <returns>0 or errno.</returns>
-    internal int CanWrite(string path)
+    /// <inheritdoc/>
+    public int CanWrite(string path)
     {
         fixed (byte* name = NullTerminated(path))
             return CanWriteAs(name);
@@ -176,6 +197,16 @@ sealed unsafe partial class IdentityThread
         return result == 0 ? 0 : errno;
     }
 
+    /// <summary>Gives the thread a root directory of its own, and keeps the way back from another.</summary>
+    int OpenOwnRoot()
+    {
+        if (root is null)
+            return 0;
+        fixed (byte* path = "/\0"u8)
+            ownRoot = open(path, OpenPathOnly | OpenCloseOnExec);
+        return ownRoot >= 0 && unshare(CloneFileSystem) == 0 ? 0 : Marshal.GetLastSystemError();
+    }
+
     /// <summary>Puts the identity on and off once: finds out whether it is allowed, and leaves nothing to be linked later.</summary>
     [MethodImpl(Precompiled)]
     int Rehearse()
@@ -189,6 +220,15 @@ sealed unsafe partial class IdentityThread
     [MethodImpl(Precompiled)]
     int PutOn()
     {
+        if (root is not null)
+        {
+            fixed (byte* path = root)
+            {
+                if (chroot(path) != 0)
+                    return Marshal.GetLastSystemError();
+            }
+        }
+
         if (!isOther)
             return 0;
         // Groups and gid while still root; the uid last. Keeping root as the saved uid is what lets it be taken off, and
@@ -210,12 +250,22 @@ sealed unsafe partial class IdentityThread
     [MethodImpl(Precompiled)]
     void TakeOff()
     {
-        if (!isOther)
-            return;
-        var failed = syscall(Numbers.SetResUid, (nint)ownUser, (nint)ownUser, (nint)ownUser);
-        failed |= syscall(Numbers.SetResGid, (nint)ownGroup, (nint)ownGroup, (nint)ownGroup);
-        fixed (uint* list = ownGroups)
-            failed |= syscall(Numbers.SetGroups, ownGroups.Length, (nint)list, 0);
+        nint failed = 0;
+        if (isOther)
+        {
+            failed |= syscall(Numbers.SetResUid, (nint)ownUser, (nint)ownUser, (nint)ownUser);
+            failed |= syscall(Numbers.SetResGid, (nint)ownGroup, (nint)ownGroup, (nint)ownGroup);
+            fixed (uint* list = ownGroups)
+                failed |= syscall(Numbers.SetGroups, ownGroups.Length, (nint)list, 0);
+        }
+
+        if (root is not null)
+        {
+            failed |= fchdir(ownRoot);
+            fixed (byte* here = ".\0"u8)
+                failed |= chroot(here);
+        }
+
         // Going on as the wrong user is worse than not going on.
         if (failed != 0)
             Environment.FailFast("A thread could not take its own identity back.");
@@ -228,6 +278,21 @@ sealed unsafe partial class IdentityThread
 
     [LibraryImport("libc")]
     private static partial nint syscall(nint number, nint first, nint second, nint third);
+
+    [LibraryImport("libc")]
+    private static partial int unshare(int flags);
+
+    [LibraryImport("libc")]
+    private static partial int open(byte* path, int flags);
+
+    [LibraryImport("libc")]
+    private static partial int close(int descriptor);
+
+    [LibraryImport("libc")]
+    private static partial int chroot(byte* path);
+
+    [LibraryImport("libc")]
+    private static partial int fchdir(int descriptor);
 
     [LibraryImport("libc")]
     private static partial int statx(int directory, byte* path, int flags, uint mask, FileStatus* status);

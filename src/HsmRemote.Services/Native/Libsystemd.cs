@@ -2,7 +2,7 @@ using System.Runtime.InteropServices;
 
 namespace HsmRemote.Services.Native;
 
-/// <summary>sd-bus(3) of libsystemd. Only its non-variadic functions: they alone can be called from here.</summary>
+/// <summary>sd-bus(3) and sd-journal(3) of libsystemd. Only its non-variadic functions: they alone can be called from here.</summary>
 static partial class Libsystemd
 {
     const string Library = "libsystemd.so.0";
@@ -67,6 +67,24 @@ static partial class Libsystemd
 
     [LibraryImport(Library)]
     internal static unsafe partial int sd_bus_message_read_basic(BusMessageHandle message, byte type, void* value);
+
+    [LibraryImport(Library)]
+    internal static partial int sd_journal_open(out nint journal, int flags);
+
+    [LibraryImport(Library)]
+    internal static partial void sd_journal_close(nint journal);
+
+    [LibraryImport(Library)]
+    internal static partial int sd_journal_seek_tail(nint journal);
+
+    [LibraryImport(Library)]
+    internal static partial int sd_journal_previous(nint journal);
+
+    [LibraryImport(Library)]
+    internal static partial int sd_journal_get_realtime_usec(nint journal, out ulong microseconds);
+
+    [LibraryImport(Library, StringMarshalling = StringMarshalling.Utf8)]
+    internal static partial int sd_journal_get_data(nint journal, string field, out nint data, out nuint length);
 }
 
 /// <summary>sd_bus *.</summary>

@@ -17,8 +17,11 @@ static class ModuleConfiguration
     const string SystemDirectory = "/etc/pkcs11/modules";
     const string PackageDirectory = "/usr/share/p11-kit/modules";
 
-    /// <summary>The enabled modules, the one of the highest priority first.</summary>
-    internal static IReadOnlyList<ModuleEntry> Read()
+    /// <summary>The modules that are enabled in this program, the one of the highest priority first.</summary>
+    internal static IReadOnlyList<ModuleEntry> Read() => Read(Path.GetFileName(Environment.ProcessPath) ?? "");
+
+    /// <summary>The modules that are enabled in a program, the one of the highest priority first.</summary>
+    internal static IReadOnlyList<ModuleEntry> Read(string program)
     {
         Dictionary<string, Dictionary<string, string>> modules = new(StringComparer.Ordinal);
         foreach (var file in Directories().Where(Directory.Exists).SelectMany(d => Directory.EnumerateFiles(d, $"*{Ending}")))
@@ -34,7 +37,7 @@ static class ModuleConfiguration
         return
         [
             .. modules
-                .Where(m => IsEnabledHere(m.Value))
+                .Where(m => IsEnabledIn(program, m.Value))
                 .OrderByDescending(m => int.TryParse(m.Value.GetValueOrDefault("priority"), out var priority) ? priority : 0)
                 .ThenBy(m => m.Key, StringComparer.Ordinal)
                 .Select(m => ToEntry(m.Key, m.Value))
@@ -72,9 +75,8 @@ static class ModuleConfiguration
     }
 
     /// <summary>enable-in and disable-in name the programs in which a module is there, or is not.</summary>
-    static bool IsEnabledHere(Dictionary<string, string> keys)
+    static bool IsEnabledIn(string program, Dictionary<string, string> keys)
     {
-        var program = Path.GetFileName(Environment.ProcessPath) ?? "";
         if (keys.TryGetValue("enable-in", out var enabled))
             return Names(enabled).Contains(program, StringComparer.Ordinal);
         return !keys.TryGetValue("disable-in", out var disabled) || !Names(disabled).Contains(program, StringComparer.Ordinal);

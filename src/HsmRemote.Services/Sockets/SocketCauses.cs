@@ -55,6 +55,12 @@ sealed class SocketCauses(P11SocketEndpoint endpoint, P11Identity identity, Time
         $"The mode of {path} lets {identity} connect, and the kernel refuses all the same. A security module (SELinux, AppArmor) forbids it.",
         "See what was denied: `journalctl -k -g 'avc|apparmor' -n 20`.");
 
+    internal Rung IdentityNotPermitted(string detail) => new(
+        detail,
+        P11SocketCause.IdentityNotPermitted,
+        $"Whether {identity} can connect was computed from modes and ACLs, and not tried. Only root may connect as another user, or as a process that sees other files.",
+        "Run the same test as root: start the shell with `sudo`.");
+
     internal Rung NobodyListening() => new(
         "connection refused: nobody listens",
         P11SocketCause.NobodyListening,

@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using System.Globalization;
 using System.Net.Sockets;
 using System.Text;
 using HsmRemote.Services.Native;
@@ -18,7 +17,13 @@ sealed class SocketLadder : IAsyncDisposable
     readonly SocketCauses causes;
     readonly (P11SocketCheckName Name, Func<CancellationToken, Task<Rung>> Check)[] rungs;
 
+    readonly Rung? addressFault;
+    readonly DateTimeOffset startedAt = DateTimeOffset.UtcNow;
+    readonly ComputedAccess? computed;
+
     FileStatus status;
+    string realPath = "";
+    int? listenerProcess;
     Socket? socket;
     P11KitRpcClient? client;
     P11KitRpcException? notP11Kit;
@@ -28,8 +33,10 @@ sealed class SocketLadder : IAsyncDisposable
     IReadOnlyList<ulong> mechanisms = [];
     TokenSession? session;
 
-    internal SocketLadder(P11SocketEndpoint endpoint, P11Identity identity, P11Login? login, TimeSpan timeout)
+    internal SocketLadder(P11SocketEndpoint endpoint, P11Identity identity, P11Login? login, TimeSpan timeout, Rung? addressFault = null)
     {
+        this.addressFault = addressFault;
+        computed = IdentityThread.MayActAs(identity) ? null : new(identity);
         this.endpoint = endpoint;
         this.identity = identity;
         this.login = login;
@@ -63,15 +70,17 @@ sealed class SocketLadder : IAsyncDisposable
         {
             if (failed is not null)
             {
-                checks.Add(new(name, P11SocketCheckStatus.Skipped, $"not tried: {failed.Value.Name} failed", TimeSpan.Zero));
+                checks.Add(new(name, P11SocketCheckStatus.Skipped, failed.Value.Rung.Cause == P11SocketCause.IdentityNotPermitted ? failed.Value.Rung.Detail : $"not tried: {failed.Value.Name} failed", TimeSpan.Zero));
                 continue;
             }
 
             var checkStarted = Stopwatch.GetTimestamp();
             var rung = await TryAsync(name, check, deadline.Token, cancellationToken);
             cancellationToken.ThrowIfCancellationRequested();
-            checks.Add(new(name, rung.Status, rung.Detail, Stopwatch.GetElapsedTime(checkStarted)));
             if (rung.Status == P11SocketCheckStatus.Failed)
+                rung = await HostDiagnosis.RefineAsync(rung, endpoint, identity, new(startedAt, timeout, realPath, status, listenerProcess), cancellationToken);
+            checks.Add(new(name, rung.Status, rung.Detail, Stopwatch.GetElapsedTime(checkStarted)));
+            if (rung.Status == P11SocketCheckStatus.Failed || rung.Cause == P11SocketCause.IdentityNotPermitted)
                 failed = (name, rung);
             else if (rung.Cause != P11SocketCause.None)
                 warning ??= rung;
@@ -85,13 +94,15 @@ sealed class SocketLadder : IAsyncDisposable
             SocketPath = endpoint.SocketPath,
             Identity = identity,
             Succeeded = failed is null,
-            FailedCheck = failed?.Name,
+            // What was not tried has not failed.
+            FailedCheck = failed?.Rung.Cause == P11SocketCause.IdentityNotPermitted ? null : failed?.Name,
             Cause = found?.Cause ?? P11SocketCause.None,
             Explanation = found?.Explanation,
             Remedy = found?.Remedy,
             Tokens = tokens,
             Mechanisms = [.. names.Select(m => m.Name)],
             HiddenMechanisms = [.. names.Where(m => !m.IsAlwaysVisible).Select(m => new P11HiddenMechanism(m.Name, m.VisibleFrom))],
+            Journal = failed?.Rung.Journal,
             ServerVersion = client?.Version,
             Duration = Stopwatch.GetElapsedTime(started),
             Checks = checks,
@@ -132,15 +143,19 @@ sealed class SocketLadder : IAsyncDisposable
 
     async Task<Rung> PathAsync(CancellationToken deadline)
     {
-        switch (await IdentityThread.RunAsync(identity, thread => SocketPathWalk.Walk(thread, endpoint.SocketPath), deadline))
+        if (addressFault is not null)
+            return addressFault;
+        switch (await ProbeAsync(probe => SocketPathWalk.Walk(probe, endpoint.SocketPath), deadline))
         {
             case PathWalkResult.Missing missing:
                 return causes.PathMissing(missing);
             case PathWalkResult.Barred barred:
                 return causes.DirectoryNotSearchable(barred);
+            case PathWalkResult.Hidden hidden:
+                return causes.IdentityNotPermitted($"not known: the caller may not look at {hidden.Path}");
             case PathWalkResult.Found found:
-                status = found.Status;
-                return new(string.Equals(found.RealPath, endpoint.SocketPath, StringComparison.Ordinal) ? "it is there" : $"it is {found.RealPath}");
+                (status, realPath) = (found.Status, found.RealPath);
+                return new((string.Equals(realPath, endpoint.SocketPath, StringComparison.Ordinal) ? "it is there" : $"it is {realPath}") + ComputedOnly);
             case var other:
                 throw new UnreachableException($"{other}");
         }
@@ -151,16 +166,24 @@ sealed class SocketLadder : IAsyncDisposable
 
     async Task<Rung> PermissionAsync(CancellationToken deadline)
     {
-        var errno = await IdentityThread.RunAsync(identity, thread => thread.CanWrite(endpoint.SocketPath), deadline);
+        var errno = await ProbeAsync(probe => probe.CanWrite(realPath), deadline);
         return errno switch
         {
-            0 => new($"{status.Describe()} lets {identity} write"),
-            _ => causes.NotWritable(status),
+            0 => new($"{status.Describe()} lets {identity} write{ComputedOnly}"),
+            _ => HostCauses.WithAcl(causes.NotWritable(status), PosixAcl.Of(ProcessView.Reach(identity, realPath), status).MaskedOut(identity, status, PosixAcl.Write), realPath, ComputedOnly),
         };
     }
 
+    string ComputedOnly => computed is null ? "" : " (computed, not tried)";
+
+    /// <summary>Asks as the identity, or, where the caller may not take it on, computes what it would be told.</summary>
+    Task<T> ProbeAsync<T>(Func<IPathProbe, T> ask, CancellationToken deadline) =>
+        computed is null ? IdentityThread.RunAsync(identity, ask, deadline) : Task.FromResult(ask(computed));
+
     async Task<Rung> ConnectAsync(CancellationToken deadline)
     {
+        if (computed is not null)
+            return causes.IdentityNotPermitted("not tried: only root may connect as another");
         (socket, var errno) = await UnixSocketConnector.ConnectAsync(endpoint.SocketPath, identity, deadline);
         return errno switch
         {
@@ -178,7 +201,9 @@ sealed class SocketLadder : IAsyncDisposable
 
     async Task<Rung> PeerAsync(CancellationToken deadline)
     {
-        var listener = Describe(UnixSocketConnector.Listener(socket!));
+        var credentials = UnixSocketConnector.Listener(socket!);
+        listenerProcess = credentials.ProcessId;
+        var listener = Describe(credentials);
         try
         {
             client = await P11KitRpcClient.ConnectAsync(new NetworkStream(socket!, ownsSocket: true), deadline);
@@ -300,16 +325,8 @@ sealed class SocketLadder : IAsyncDisposable
 
     static string Describe((int ProcessId, uint UserId, uint GroupId) listener)
     {
-        string? command = null;
-        try
-        {
-            command = File.ReadAllText(string.Create(CultureInfo.InvariantCulture, $"/proc/{listener.ProcessId}/comm")).Trim();
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            // It has ended since, or lives in another PID namespace; the numbers are what counts.
-        }
-
+        // One that has ended since, or lives in another PID namespace, has no name here; the numbers are what counts.
+        var command = ProcessView.CommandName(listener.ProcessId);
         return $"{command ?? "the listener"} (pid={listener.ProcessId} uid={listener.UserId} gid={listener.GroupId})";
     }
 }

@@ -13,6 +13,9 @@ abstract record PathWalkResult
 
     /// <summary>The way is barred.</summary>
     internal sealed record Barred(string Directory, FileStatus Status) : PathWalkResult;
+
+    /// <summary>The caller, who only computes what the identity may, may not see on from there.</summary>
+    internal sealed record Hidden(string Path) : PathWalkResult;
 }
 
 /// <summary>Walks a path directory by directory, symbolic links included, as an identity: errno alone does not say which directory it was.</summary>
@@ -21,29 +24,32 @@ static class SocketPathWalk
     // The kernel's own limit, path_resolution(7).
     const int MaxSymlinks = 40;
 
-    internal static PathWalkResult Walk(IdentityThread thread, string path)
+    internal static PathWalkResult Walk(IPathProbe probe, string path)
     {
         var ahead = new Stack<string>();
         Push(path);
         var directory = "/";
         var symlinks = 0;
-        var errno = thread.Status(directory, out var directoryStatus);
+        var errno = probe.Status(directory, out var directoryStatus);
         while (errno == 0 && ahead.TryPop(out var name))
         {
-            var next = Path.Join(directory, name);
-            errno = thread.Status(next, out var status);
+            // A directory that was reached has no symbolic link in its path, so that the one above it is the one before the last '/'.
+            var next = name is "." ? directory : name is ".." ? Path.GetDirectoryName(directory) ?? "/" : Path.Join(directory, name);
+            errno = probe.Status(next, out var status);
             if (errno == Errno.EACCES)
                 return new PathWalkResult.Barred(directory, directoryStatus);
+            if (errno == ComputedAccess.Unknown)
+                return new PathWalkResult.Hidden(next);
             if (errno != 0)
                 return Missing(next, errno);
 
             if (status.IsSymlink)
             {
-                errno = ++symlinks > MaxSymlinks ? Errno.ELOOP : thread.ReadLink(next, out path);
+                errno = ++symlinks > MaxSymlinks ? Errno.ELOOP : probe.ReadLink(next, out path);
                 if (errno != 0)
                     return Missing(next, errno);
                 if (Path.IsPathRooted(path))
-                    errno = thread.Status(directory = "/", out directoryStatus);
+                    errno = probe.Status(directory = "/", out directoryStatus);
                 Push(path);
             }
             else if (ahead.Count == 0)

@@ -46,6 +46,9 @@ sealed class UnitProperties(Func<string, object?> get)
 
     internal uint? Number(string name) => get(name) as uint?;
 
+    /// <summary>An array of strings.</summary>
+    internal IEnumerable<string> Texts(string name) => get(name) is List<object?> texts ? texts.OfType<string>() : [];
+
     /// <summary>An array of structures, each as the list of its members.</summary>
     internal IEnumerable<IReadOnlyList<object?>> Rows(string name) => get(name) is List<object?> rows ? rows.OfType<List<object?>>() : [];
 }

@@ -30,6 +30,9 @@ public abstract class HsmRemoteCommand : PSCmdlet, IDisposable
     /// <summary>Called by the engine, on another thread, when the pipeline is stopped.</summary>
     protected override void StopProcessing() => stopping.Cancel();
 
+    /// <summary>Ends when the pipeline is stopped.</summary>
+    private protected CancellationToken StopToken => stopping.Token;
+
     /// <summary>Runs work of a service to its end, or until the pipeline is stopped.</summary>
     /// <param name="work">The work.</param>
     /// <param name="leave">Whether it may be left behind when the pipeline is stopped: not while it undoes what it changed.</param>

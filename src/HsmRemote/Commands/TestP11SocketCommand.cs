@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Management.Automation;
 using System.Security;
 using HsmRemote.Completers;
@@ -12,6 +13,8 @@ public sealed class TestP11SocketCommand : HsmRemoteCommand
     const string ServerSet = "Server";
     const string SocketSet = "Socket";
 
+    readonly BlockingCollection<Task<P11SocketTest>> ended = [];
+    int underWay;
     P11Login? login;
     SecureString? pinOfFile;
 
@@ -44,6 +47,22 @@ public sealed class TestP11SocketCommand : HsmRemoteCommand
     /// <summary>With these group ids besides, as a container's --group-add gives them. By default none.</summary>
     [Parameter]
     public uint[]? SupplementaryGroup { get; set; }
+
+    /// <summary>Test as this process: with its ids, its groups, the files that it sees, and, unless -Name or -SocketPath is given, its own P11_KIT_SERVER_ADDRESS.</summary>
+    [Parameter]
+    [ValidateRange(1, int.MaxValue)]
+    public int? ProcessId { get; set; }
+
+    /// <summary>Test as the main process of this container of podman or docker.</summary>
+    [Parameter]
+    [ArgumentCompleter(typeof(ContainerNameCompleter))]
+    [ValidateNotNullOrEmpty]
+    public string? Container { get; set; }
+
+    /// <summary>How many tests run at a time, from 1 to 256; their results come as they end.</summary>
+    [Parameter]
+    [ValidateRange(1, 256)]
+    public int ThrottleLimit { get; set; } = 8;
 
     /// <summary>How long the whole may take, in seconds, from 0.1 to 3600.</summary>
     [Parameter]
@@ -78,6 +97,7 @@ public sealed class TestP11SocketCommand : HsmRemoteCommand
     {
         try
         {
+            RequireOneIdentity();
             ReadLogin();
         }
         catch (HsmRemoteException e)
@@ -89,29 +109,17 @@ public sealed class TestP11SocketCommand : HsmRemoteCommand
     /// <inheritdoc/>
     protected override void ProcessRecord()
     {
-        if (User is not null && (Uid is not null || Gid is not null || SupplementaryGroup is not null))
-        {
-            ThrowTerminatingError(ToErrorRecord(new HsmRemoteException(
-                "IdentityAmbiguous", FailureKind.InvalidArgument, "-User brings its own ids and groups, so -Uid, -Gid and -SupplementaryGroup cannot be given with it.",
-                "Give either -User, or -Uid and -Gid.", User)));
-        }
-
+        // Of a process, the path is one of its own file system, where nothing of the session's location holds.
         if (ParameterSetName is SocketSet)
-            Attempt(() => Test(new P11SocketEndpoint(null, Resolve(SocketPath))));
+            Start(new P11SocketEndpoint(null, IsOfProcess ? SocketPath : Resolve(SocketPath)));
+        else if (IsOfProcess && !MyInvocation.BoundParameters.ContainsKey(nameof(Name)))
+            Start(new P11SocketEndpoint(null, ""));
         else
-            Attempt(TestServers);
+            Attempt(StartServers);
     }
 
-    void TestServers()
-    {
-        foreach (var server in FindServers(Name))
-        {
-            if (TryGetSocketPath(server) is { } path)
-            {
-                Attempt(() => Test(new P11SocketEndpoint(server.Name, path, server.TargetUri)));
-            }
-        }
-    }
+    /// <inheritdoc/>
+    protected override void EndProcessing() => WriteUntil(0);
 
     /// <inheritdoc/>
     protected override void Dispose(bool disposing)
@@ -119,6 +127,20 @@ public sealed class TestP11SocketCommand : HsmRemoteCommand
         if (disposing)
             pinOfFile?.Dispose();
         base.Dispose(disposing);
+    }
+
+    bool IsOfProcess => ProcessId is not null || Container is not null;
+
+    void RequireOneIdentity()
+    {
+        var hasIds = Uid is not null || Gid is not null || SupplementaryGroup is not null;
+        if (new[] { User is not null, hasIds, ProcessId is not null, Container is not null }.Count(given => given) > 1)
+        {
+            throw Invalid(
+                "IdentityAmbiguous",
+                "A user, a process and a container each bring their own ids and groups, so that they exclude each other and -Uid, -Gid and -SupplementaryGroup.",
+                "Give one of -User, -ProcessId and -Container, or -Uid and -Gid.", User ?? Container ?? $"{ProcessId}");
+        }
     }
 
     void ReadLogin()
@@ -148,11 +170,46 @@ public sealed class TestP11SocketCommand : HsmRemoteCommand
         return uri;
     }
 
-    void Test(P11SocketEndpoint endpoint)
+    void StartServers()
     {
-        var identity = new P11IdentityRequest(User, Uid, Gid, SupplementaryGroup);
+        foreach (var server in FindServers(Name))
+        {
+            if (TryGetSocketPath(server) is { } path)
+                Start(new P11SocketEndpoint(server.Name, path, server.TargetUri));
+        }
+    }
+
+    /// <summary>Starts a test when there is room for it, and writes the results that are there meanwhile.</summary>
+    void Start(P11SocketEndpoint endpoint)
+    {
+        WriteUntil(ThrottleLimit - 1);
+        var identity = new P11IdentityRequest(User, Uid, Gid, SupplementaryGroup, ProcessId, Container);
         var timeout = TimeSpan.FromSeconds(TimeoutSeconds);
-        var test = Await((_, cancellation) => Services.Sockets.TestAsync(endpoint, identity, timeout, cancellation, login));
+        underWay++;
+        _ = Task.Run(() => Services.Sockets.TestAsync(endpoint, identity, timeout, StopToken, login), CancellationToken.None)
+            .ContinueWith(ended.Add, CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Default);
+    }
+
+    /// <summary>Writes results as they come, until no more than some are still under way; and those that are there already.</summary>
+    void WriteUntil(int stillUnderWay)
+    {
+        try
+        {
+            while (underWay > stillUnderWay || ended.Count > 0)
+            {
+                var test = ended.Take(StopToken);
+                underWay--;
+                Attempt(() => Write(test.GetAwaiter().GetResult()));
+            }
+        }
+        catch (OperationCanceledException) when (StopToken.IsCancellationRequested)
+        {
+            throw new PipelineStoppedException();
+        }
+    }
+
+    void Write(P11SocketTest test)
+    {
         foreach (var check in test.Checks)
             WriteVerbose($"{check.Name}: {check.Status}: {check.Detail} ({check.Duration.TotalMilliseconds:F1} ms)");
         if (Quiet)

@@ -38,6 +38,19 @@ public sealed class UserNameCompleter : ValueCompleter
     private protected override IEnumerable<string> Values() => Accounts.Names("/etc/passwd");
 }
 
+/// <summary>Completes the names of the containers that run.</summary>
+public sealed class ContainerNameCompleter : ValueCompleter
+{
+    // Nobody waits longer for TAB.
+    static readonly TimeSpan Patience = TimeSpan.FromSeconds(1);
+
+    private protected override IEnumerable<string> Values()
+    {
+        using var patience = new CancellationTokenSource(Patience);
+        return ServiceLoader.Services.Sockets.ContainersAsync(patience.Token).GetAwaiter().GetResult();
+    }
+}
+
 static class Accounts
 {
     internal static IEnumerable<string> Names(string file) => File.ReadLines(file).Select(line => line.Split(':')[0]);

@@ -1,0 +1,59 @@
+using System.Globalization;
+using HsmRemote.Services.Native;
+
+namespace HsmRemote.Services.Containers;
+
+/// <summary>The engines of this host, podman and docker, asked through their own programs: their configuration holds as it does for the administrator.</summary>
+static class ContainerEngine
+{
+    static readonly string[] Programs = ["podman", "docker"];
+
+    /// <summary>The main process of a container.</summary>
+    /// <exception cref="HsmRemoteException">No engine has it, or it does not run.</exception>
+    internal static async Task<int> MainProcessAsync(string container, CancellationToken cancellationToken)
+    {
+        List<string> answers = [];
+        var answered = false;
+        foreach (var program in Installed())
+        {
+            var result = await ChildProcess.RunAsync(program, ["container", "inspect", "--format", "{{.State.Pid}}", "--", container], cancellationToken);
+            if (result.ExitCode == 0 && int.TryParse(result.Output.Trim(), CultureInfo.InvariantCulture, out var process))
+                return process > 0 ? process : throw NotRunning(program, container);
+            // Both say it so; another failure is that of an engine that cannot answer.
+            answered |= result.Errors.Contains("no such container", StringComparison.OrdinalIgnoreCase);
+            answers.Add($"{program}: {result.Errors.Trim().ReplaceLineEndings(" ")}");
+        }
+
+        if (answers.Count == 0)
+        {
+            throw new HsmRemoteException(
+                "NoContainerEngine", FailureKind.Unavailable, "Neither podman nor docker is on PATH, so that nobody can be asked for a container.",
+                "Give the main process itself, as the host numbers it, with -ProcessId.", container);
+        }
+
+        throw answered
+            ? new HsmRemoteException(
+                "ContainerNotFound", FailureKind.NotFound, $"There is no container '{container}' ({string.Join("; ", answers)}).",
+                "A container of another user is known to that user's engine only: give its main process with -ProcessId.", container)
+            : new HsmRemoteException(
+                "NoContainerEngine", FailureKind.Unavailable, $"No container engine answers ({string.Join("; ", answers)}).",
+                "Start it, or give the main process itself, as the host numbers it, with -ProcessId.", container);
+    }
+
+    /// <summary>The names of the containers that run; those of an engine that does not answer are left out.</summary>
+    internal static async Task<IReadOnlyList<string>> RunningAsync(CancellationToken cancellationToken)
+    {
+        var results = await Task.WhenAll(Installed().Select(program => ChildProcess.RunAsync(program, ["ps", "--format", "{{.Names}}"], cancellationToken)));
+        return [.. results.Where(r => r.ExitCode == 0).SelectMany(r => r.Output.Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries))];
+    }
+
+    static IEnumerable<string> Installed()
+    {
+        var directories = (Environment.GetEnvironmentVariable("PATH") ?? "").Split(':', StringSplitOptions.RemoveEmptyEntries);
+        return Programs.Where(program => Array.Exists(directories, directory => File.Exists(Path.Combine(directory, program))));
+    }
+
+    static HsmRemoteException NotRunning(string program, string container) => new(
+        "ContainerNotRunning", FailureKind.InvalidOperation, $"The container '{container}' of {program} does not run, so that it has no process to be tested as.",
+        $"Start it: `{program} start {container}`. Or test as the ids that it will have: -Uid, -Gid and -SupplementaryGroup.", container);
+}

@@ -1,0 +1,100 @@
+using System.Globalization;
+using System.Text;
+
+namespace HsmRemote.Services.Native;
+
+/// <summary>What /proc says of a process, proc(5): who it is, and what it sees.</summary>
+sealed class ProcessView
+{
+    readonly string directory;
+
+    ProcessView(string directory) => this.directory = directory;
+
+    internal static ProcessView Of(int process) => new(string.Create(CultureInfo.InvariantCulture, $"/proc/{process}"));
+
+    /// <summary>Its root directory, from the outside.</summary>
+    internal string Root => $"{directory}/root";
+
+    /// <summary>Whether a path means the same file to it as to us.</summary>
+    /// <remarks>The same root directory is not enough: another mount namespace may have the same root, and other mounts below.</remarks>
+    internal bool SeesOurFiles =>
+        FileStatus.TryRead($"{directory}/ns/mnt", out var theirs) == 0 && FileStatus.TryRead("/proc/self/ns/mnt", out var ours) == 0 && theirs.IsSameFileAs(ours)
+        && FileStatus.TryRead(Root, out var root) == 0 && FileStatus.TryRead("/", out var ownRoot) == 0 && root.IsSameFileAs(ownRoot);
+
+    /// <summary>A path that the process sees, as we reach it. Only without symbolic links on the way: those would lead out of its root.</summary>
+    internal static string Reach(P11Identity identity, string realPath) => identity.ProcessId is { } process ? Of(process).Root + realPath : realPath;
+
+    /// <summary>The ids that count for files (those of the file system, which follow the effective ones), as numbers of this host.</summary>
+    /// <exception cref="HsmRemoteException">There is no such process.</exception>
+    internal static (uint UserId, uint GroupId, uint[] Groups) Identity(int process)
+    {
+        string[] lines;
+        try
+        {
+            lines = File.ReadAllLines($"{Of(process).directory}/status");
+        }
+        catch (IOException)
+        {
+            throw NotFound(process);
+        }
+
+        return (Numbers("Uid:")[3], Numbers("Gid:")[3], Numbers("Groups:"));
+
+        uint[] Numbers(string name) =>
+            [.. lines.First(line => line.StartsWith(name, StringComparison.Ordinal))[name.Length..]
+                .Split([' ', '\t'], StringSplitOptions.RemoveEmptyEntries)
+                .Select(number => uint.Parse(number, CultureInfo.InvariantCulture))];
+    }
+
+    /// <summary>The environment that it was started with.</summary>
+    /// <exception cref="HsmRemoteException">There is no such process, or the caller may not look into it.</exception>
+    internal static IReadOnlyDictionary<string, string> Environment(int process)
+    {
+        string text;
+        try
+        {
+            text = Encoding.UTF8.GetString(File.ReadAllBytes($"{Of(process).directory}/environ"));
+        }
+        catch (UnauthorizedAccessException e)
+        {
+            throw new HsmRemoteException(
+                "ProcessNotReadable", FailureKind.PermissionDenied, $"The environment of process {process} may be read by its own user and by root only.",
+                "Run this as root, for example with sudo, or say which socket with -Name or -SocketPath.", process, e);
+        }
+        catch (IOException)
+        {
+            throw NotFound(process);
+        }
+
+        Dictionary<string, string> variables = new(StringComparer.Ordinal);
+        foreach (var line in text.Split('\0'))
+        {
+            // getenv(3) finds the first.
+            if (line.Split('=', 2) is [var name, var value])
+                variables.TryAdd(name, value);
+        }
+
+        return variables;
+    }
+
+    /// <summary>The arguments that it was started with; none when it has ended.</summary>
+    internal static string[] CommandLine(int process) => Read(process, "cmdline")?.TrimEnd('\0').Split('\0') ?? [];
+
+    /// <summary>The name of the program that it runs, cut to 15 bytes; null when it has ended.</summary>
+    internal static string? CommandName(int process) => Read(process, "comm")?.Trim();
+
+    internal static HsmRemoteException NotFound(int process) => new(
+        "ProcessNotFound", FailureKind.NotFound, $"There is no process {process}.", "It has ended, or the number is one of another PID namespace: take the host's.", process);
+
+    static string? Read(int process, string file)
+    {
+        try
+        {
+            return File.ReadAllText($"{Of(process).directory}/{file}");
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return null;
+        }
+    }
+}

@@ -1,0 +1,42 @@
+using HsmRemote.Services.P11Kit;
+using HsmRemote.Services.Systemd;
+
+namespace HsmRemote.Services.Sockets;
+
+/// <summary>A module of this host's p11-kit that leads a server back to its own socket.</summary>
+sealed record ClientLoop(string Module, string How)
+{
+    // What enable-in and disable-in call the process that serves a connection: its argv[0], which depends on who starts it.
+    const string RemoteCommand = "remote";
+    const string ServerChild = "p11-kit-remote";
+    const string Client = "p11-kit-client.so";
+
+    /// <summary>The first one; null when there is none.</summary>
+    internal static ClientLoop? Find(P11KitServer server, UnitProperties? service)
+    {
+        foreach (var module in ModuleConfiguration.Read(server.Mode == P11KitServerMode.PerConnection ? RemoteCommand : ServerChild))
+        {
+            if (module.Remote is { } remote && IsOf(server, remote))
+                return new(module.Name, $"which is 'remote: {remote}', the server's own socket");
+            if (module.Path is { } path && Path.GetFileName(path) is Client && Address(service) is { } address && IsOf(server, address))
+                return new(module.Name, $"which is {Client}, and the unit's environment has {ProcessAddress.Variable}={address}");
+        }
+
+        return null;
+    }
+
+    static bool IsOf(P11KitServer server, string address) => string.Equals(ProcessAddress.Decode(address), server.SocketPath, StringComparison.Ordinal);
+
+    /// <summary>The address in a unit's environment: a file's comes after, and what is unset is gone.</summary>
+    static string? Address(UnitProperties? service)
+    {
+        if (service is null || service.Texts("UnsetEnvironment").Any(IsAddress))
+            return null;
+        var set = service.Texts("Environment").Where(IsAddress).Select(line => line.Split('=', 2).ElementAtOrDefault(1)).LastOrDefault();
+        foreach (var file in service.Rows("EnvironmentFiles").Select(row => (string)row[0]!).Where(File.Exists))
+            set = EnvironmentFile.Parse(File.ReadAllText(file))[ProcessAddress.Variable] ?? set;
+        return set;
+    }
+
+    static bool IsAddress(string assignment) => string.Equals(assignment.Split('=')[0], ProcessAddress.Variable, StringComparison.Ordinal);
+}
