@@ -162,9 +162,10 @@ public sealed class SocketHostTests(SandboxFixture sandbox)
         }
 
         sandbox.Shell("systemctl daemon-reload; systemctl start host-slow{0..5}.socket").Succeeded();
-        // One after the other they would take 9 s.
-        Assert.InRange(Seconds(6), 1.5, 6);
-        Assert.InRange(Seconds(2), 4.5, 9);
+        var together = Seconds(6);
+        var inPairs = Seconds(2);
+        Assert.True(together < inPairs, $"{together} s for six at a time, {inPairs} s for two");
+        Assert.True(inPairs >= 4.5, $"{inPairs} s: more than two at a time");
 
         double Seconds(int limit)
         {
@@ -179,7 +180,8 @@ public sealed class SocketHostTests(SandboxFixture sandbox)
         }
     }
 
-    // In a system of its own: the module would lead every server of the shared one to this socket.
+    // In a system of its own: the module would lead every server of the shared one to this socket. An instance does not see
+    // its own socket, so a drop-in shows it.
     [Fact]
     public void A_server_that_is_a_client_of_itself()
     {
@@ -188,7 +190,7 @@ public sealed class SocketHostTests(SandboxFixture sandbox)
             output/shell/hsmremote -NoProfile -NonInteractive -Command "Install-P11KitServer host-loop -TargetUri 'pkcs11:token=host-loop'" >&2
             mkdir -p /etc/systemd/system/host-loop.socket.d /etc/systemd/system/host-loop@.service.d /etc/pkcs11/modules
             printf '[Socket]\nMaxConnections=60\n' >/etc/systemd/system/host-loop.socket.d/few.conf
-            printf '[Service]\nTasksMax=5\nRuntimeMaxSec=20\n' >/etc/systemd/system/host-loop@.service.d/few.conf
+            printf '[Service]\nTasksMax=5\nRuntimeMaxSec=20\nBindReadOnlyPaths=/run/host-loop\n' >/etc/systemd/system/host-loop@.service.d/few.conf
             echo 'remote: unix:path=/run/host-loop/pkcs11' >/etc/pkcs11/modules/self.module
             systemctl daemon-reload
             systemctl restart host-loop.socket

@@ -61,8 +61,11 @@ sealed unsafe partial class IdentityThread : IPathProbe
     internal static bool MayActAs(P11Identity identity)
     {
         var self = new IdentityThread(identity);
-        return self.ownUser == 0 || (!self.isOther && self.root is null);
+        return self.ownUser == 0 || self.IsCaller;
     }
+
+    /// <summary>Whether there is nothing to wear: the caller's own ids, and its own view of the files.</summary>
+    bool IsCaller => !isOther && root is null;
 
     /// <summary>Runs <paramref name="work"/> on another thread, that can make system calls as <paramref name="identity"/>.</summary>
     /// <returns>Its result. A cancellation ends the wait at once, and leaves behind a call that hangs in the kernel.</returns>
@@ -70,10 +73,10 @@ sealed unsafe partial class IdentityThread : IPathProbe
     internal static Task<T> RunAsync<T>(P11Identity identity, Func<IdentityThread, T> work, CancellationToken cancellationToken)
     {
         var self = new IdentityThread(identity);
-        if ((self.isOther || self.root is not null) && self.ownUser != 0)
+        if (!self.IsCaller && self.ownUser != 0)
             throw NotPermitted(identity, "only root may act as another user");
-        // As itself there is nothing to wear, and a thread of the pool, which is there already, does as well.
-        if (!self.isOther)
+        // Then a thread of the pool, which is there already, does as well.
+        if (self.IsCaller)
             return Task.Run(() => work(self), cancellationToken).WaitAsync(cancellationToken);
 
         var result = new TaskCompletionSource<T>(TaskCreationOptions.RunContinuationsAsynchronously);
