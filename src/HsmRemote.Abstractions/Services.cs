@@ -43,6 +43,9 @@ public sealed record Pkcs11TokenQuery
     /// <summary>The instance that the socket is of, for messages; null when there is none.</summary>
     public string? ServerName { get; init; }
 
+    /// <summary>Each module in a process of its own, so that a crash or a hang of one is not this process's.</summary>
+    public bool Isolated { get; init; }
+
     /// <summary>Also slots whose token is not initialised.</summary>
     public bool IncludeUninitialized { get; init; }
 

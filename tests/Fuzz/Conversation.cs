@@ -26,7 +26,7 @@ sealed record Conversation(string Name, IReadOnlyList<(byte[] Request, byte[] Re
         await TryAsync(client.InitializeAsync);
         await TryAsync(client.GetInfoAsync);
         IReadOnlyList<Pkcs11Token> tokens = [];
-        await TryAsync(async end => (tokens, _) = await RpcTokens.ReadAsync(client, null, end));
+        await TryAsync(async end => (tokens, _) = await RpcTokens.ReadAsync(client, end));
         foreach (var slot in tokens.Select(t => t.SlotId))
         {
             await TryAsync(end => client.GetMechanismListAsync(slot, end));

@@ -36,7 +36,7 @@ sealed class Pkcs11TokenService : IPkcs11TokenService
             try
             {
                 tokens.AddRange(module.Path is { } path
-                    ? await ReadLibraryAsync(module.Name, path, query.Timeout, reporter, cancellationToken)
+                    ? await ReadLibraryAsync(module.Name, path, query, reporter, cancellationToken)
                     : await ReadRemoteAsync(module, query, reporter, cancellationToken));
             }
             catch (HsmRemoteException e)
@@ -71,7 +71,7 @@ sealed class Pkcs11TokenService : IPkcs11TokenService
     static string RealPath(string path) => (File.Exists(path) ? File.ResolveLinkTarget(path, returnFinalTarget: true)?.FullName : null) ?? path;
 
     static async Task<IReadOnlyList<Pkcs11Token>> ReadLibraryAsync(
-        string name, string path, TimeSpan timeout, IReporter reporter, CancellationToken cancellationToken)
+        string name, string path, Pkcs11TokenQuery query, IReporter reporter, CancellationToken cancellationToken)
     {
         if (!File.Exists(path))
         {
@@ -80,28 +80,38 @@ sealed class Pkcs11TokenService : IPkcs11TokenService
                 "Install its package, or remove its .module file.", path);
         }
 
-        if (!Environment.Is64BitProcess)
+        if (!query.Isolated && !Environment.Is64BitProcess)
         {
             throw new HsmRemoteException(
                 "ModuleNotReadable", FailureKind.InvalidOperation, $"The module '{name}' cannot be read: this is a 32-bit process.",
-                "Read its tokens through an instance: Get-Pkcs11Token -Name NAME.", path);
+                "Read it in a process of its own: Get-Pkcs11Token -Isolated.", path);
         }
 
         try
         {
+            if (query.Isolated)
+            {
+                using var deadline = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+                deadline.CancelAfter(query.Timeout);
+                var (tokens, failures) = await IsolatedModule.ReadTokensAsync(name, path, deadline.Token);
+                foreach (var failure in failures)
+                    reporter.Error(Failed(failure));
+                return tokens;
+            }
+
             // A native call cannot be interrupted. The thread is left behind if it must be.
             var reading = Task.Factory.StartNew(
                 () => Pkcs11Module.ReadTokens(name, path, failure => reporter.Error(Failed(failure))),
                 CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
-            return await reading.WaitAsync(timeout, cancellationToken);
+            return await reading.WaitAsync(query.Timeout, cancellationToken);
         }
-        catch (TimeoutException e)
+        catch (Exception e) when (e is TimeoutException || (e is OperationCanceledException && !cancellationToken.IsCancellationRequested))
         {
             throw new HsmRemoteException(
-                "ModuleTimedOut", FailureKind.Timeout, $"The module '{name}' ({path}) did not answer in {timeout.TotalSeconds:0.###} s.",
+                "ModuleTimedOut", FailureKind.Timeout, $"The module '{name}' ({path}) did not answer in {query.Timeout.TotalSeconds:0.###} s.",
                 "Check its device or daemon (pcscd, for example), or give -TimeoutSeconds.", path, e);
         }
-        catch (Exception e) when (e is not OperationCanceledException)
+        catch (Exception e) when (e is not (OperationCanceledException or HsmRemoteException))
         {
             throw Failed(e);
         }
@@ -133,7 +143,7 @@ sealed class Pkcs11TokenService : IPkcs11TokenService
                 throw Unreadable(Marshal.GetPInvokeErrorMessage(errno), FailureKind.Unavailable);
             await using var client = await P11KitRpcClient.ConnectAsync(new NetworkStream(socket, ownsSocket: true), deadline.Token);
             await client.InitializeAsync(deadline.Token);
-            var (tokens, failures) = await RpcTokens.ReadAsync(client, path, deadline.Token);
+            var (tokens, failures) = await RpcTokens.ReadAsync(client, deadline.Token, socketPath: path);
             foreach (var failure in failures)
                 reporter.Error(Unreadable(failure.Message, FailureKind.Unavailable, failure));
             return tokens;

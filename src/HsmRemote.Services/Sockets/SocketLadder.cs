@@ -250,7 +250,7 @@ sealed class SocketLadder : IAsyncDisposable
 
     async Task<Rung> SlotsAsync(CancellationToken deadline)
     {
-        (tokens, var failures) = await RpcTokens.ReadAsync(client!, endpoint.SocketPath, deadline);
+        (tokens, var failures) = await RpcTokens.ReadAsync(client!, deadline, socketPath: endpoint.SocketPath);
         if (tokens.Count == 0)
             return failures.Count == 0 ? causes.NoSlots() : causes.Pkcs11Error(failures[0]);
         return new(Count(tokens.Count) + (failures.Count == 0 ? "" : $"; {failures.Count} more cannot be read ({failures[0].Name})"));

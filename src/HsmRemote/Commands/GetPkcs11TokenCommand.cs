@@ -43,6 +43,10 @@ public sealed class GetPkcs11TokenCommand : HsmRemoteCommand
     [ValidateNotNullOrEmpty]
     public string SocketPath { get; set; } = "";
 
+    /// <summary>Reads each module in a process of its own, behind 'p11-kit remote': one that crashes is named, and the others are listed.</summary>
+    [Parameter(ParameterSetName = ModuleSet)]
+    public SwitchParameter Isolated { get; set; }
+
     /// <summary>Also slots whose token is not initialised.</summary>
     [Parameter]
     public SwitchParameter IncludeUninitialized { get; set; }
@@ -74,6 +78,7 @@ public sealed class GetPkcs11TokenCommand : HsmRemoteCommand
             Module = Module is not null && Module.Contains('/', StringComparison.Ordinal) ? Resolve(Module) : Module,
             SocketPath = socketPath,
             ServerName = ParameterSetName is ServerSet ? Name : null,
+            Isolated = Isolated,
             IncludeUninitialized = IncludeUninitialized,
             IncludeTrust = IncludeTrust,
             Timeout = TimeSpan.FromSeconds(TimeoutSeconds),

@@ -44,6 +44,44 @@ public sealed class SoftHsmTests : IDisposable
     }
 
     [Fact]
+    public void In_a_process_of_its_own_a_module_gives_the_same_tokens()
+    {
+        var store = MakeStore("isolated");
+        var own = (Pkcs11Token)Assert.Single(engine.Run($"$env:SOFTHSM2_CONF = '{store}'; Get-Pkcs11Token -Module softhsm2").Check()).BaseObject;
+        var isolated = (Pkcs11Token)Assert.Single(engine.Run("Get-Pkcs11Token -Module softhsm2 -Isolated").Check()).BaseObject;
+        Assert.Equal((own.Uri, own.Module, own.ModulePath, own.Flags, own.FirmwareVersion), (isolated.Uri, isolated.Module, isolated.ModulePath, isolated.Flags, isolated.FirmwareVersion));
+    }
+
+    [Theory]
+    [InlineData("abort();", "ModuleFailed", "ended with signal 6 in C_Initialize")]
+    [InlineData("exit(3);", "ModuleFailed", "ended with status 3 in C_Initialize")]
+    [InlineData("sleep(60);", "ModuleTimedOut", "did not answer in 2 s")]
+    public void In_a_process_of_its_own_a_module_that_crashes_exits_or_hangs_is_named(string initialize, string errorId, string why)
+    {
+        Assert.SkipUnless(File.Exists("/usr/bin/cc"), "No C compiler is installed: a module that crashes is NOT tested.");
+        var source = Path.Combine(directory.FullName, "bad.c");
+        // CK_FUNCTION_LIST begins with its version, and C_Initialize is its first function.
+        File.WriteAllText(source, $$"""
+            #include <stdlib.h>
+            #include <unistd.h>
+            static unsigned long initialize(void *arguments) { {{initialize}} return 0; }
+            static struct { unsigned char version[2]; void *functions[68]; } list = { { 2, 40 }, { initialize } };
+            unsigned long C_GetFunctionList(void **to) { *to = &list; return 0; }
+            """);
+        var module = Path.Combine(directory.FullName, "bad.so");
+        using (var compiler = Process.Start("cc", ["-shared", "-fPIC", "-w", "-o", module, source]))
+        {
+            compiler.WaitForExit();
+            Assert.Equal(0, compiler.ExitCode);
+        }
+
+        var error = engine.Run($"Get-Pkcs11Token -Module '{module}' -Isolated -TimeoutSeconds 2").Errors[0];
+        Assert.StartsWith($"{errorId},", error.FullyQualifiedErrorId, StringComparison.Ordinal);
+        Assert.Contains($"'bad' ({module})", error.ToString(), StringComparison.Ordinal);
+        Assert.Contains(why, error.ToString(), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void TAB_completes_labels_in_quotes_where_they_need_them()
     {
         var store = MakeStore("edge token");

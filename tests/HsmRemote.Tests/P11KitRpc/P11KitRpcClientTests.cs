@@ -144,7 +144,7 @@ public class P11KitRpcClientTests
     static async Task<Pkcs11Token> ReadTokenAsync(FakeToken token)
     {
         await using var client = await P11KitRpcClient.ConnectAsync(new ServerStream(new FakeServer(token)), Token);
-        var (tokens, failures) = await RpcTokens.ReadAsync(client, null, Token);
+        var (tokens, failures) = await RpcTokens.ReadAsync(client, Token);
         Assert.Empty(failures);
         return Assert.Single(tokens);
     }

@@ -28,7 +28,7 @@ public sealed class RealRemoteTests : IDisposable
 
         using var remote = Start("p11-kit", "remote", "pkcs11:");
         await using var client = await ConnectAsync(remote);
-        var (tokens, failures) = await RpcTokens.ReadAsync(client, null, Token);
+        var (tokens, failures) = await RpcTokens.ReadAsync(client, Token);
         Assert.Empty(failures);
         Assert.Equal(listed.Order(StringComparer.Ordinal), tokens.Where(t => t.IsInitialized).Select(t => t.Uri.ToString()).Order(StringComparer.Ordinal));
 
@@ -54,7 +54,7 @@ public sealed class RealRemoteTests : IDisposable
 
         using var remote = Start("p11-kit", "remote", "pkcs11:model=SoftHSM%20v2");
         await using var client = await ConnectAsync(remote);
-        var (tokens, _) = await RpcTokens.ReadAsync(client, null, Token);
+        var (tokens, _) = await RpcTokens.ReadAsync(client, Token);
         var session = await client.OpenSessionAsync(Assert.Single(tokens, t => t.IsInitialized).SlotId, Token);
         Assert.Equal("CKR_PIN_INCORRECT", (await Assert.ThrowsAsync<Pkcs11ErrorException>(() => client.LoginAsync(session, "wrong"u8, Token))).Name);
         await client.LoginAsync(session, Encoding.ASCII.GetBytes(Pin), Token);

@@ -43,6 +43,12 @@ sealed class FakeSigner : IDisposable
     /// <summary>Reads mechanisms as p11-kit 0.25.6 and later do.</summary>
     public bool IsNew { get; init; }
 
+    /// <summary>The number of the call that is never answered, 0 for none.</summary>
+    public uint StallsAt { get; init; }
+
+    /// <summary>Set when that call has come.</summary>
+    public TaskCompletionSource Stalled { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
     public int Logins { get; private set; }
 
     /// <summary>The PIN that came last.</summary>
@@ -61,7 +67,12 @@ sealed class FakeSigner : IDisposable
         await stream.ReadExactlyAsync(version);
         await stream.WriteAsync(version);
         while (await FakeServer.ReadRequestAsync(stream) is { } request)
-            await stream.WriteAsync(Reply(request));
+        {
+            if (StallsAt != 0 && BinaryPrimitives.ReadUInt32BigEndian(request.AsSpan(12)) == StallsAt)
+                Stalled.TrySetResult();
+            else
+                await stream.WriteAsync(Reply(request));
+        }
     }
 
     byte[] Reply(byte[] request)

@@ -57,7 +57,7 @@ public sealed class RobustnessTests : IDisposable
         async Task<IReadOnlyList<Pkcs11Token>> ReadAsync()
         {
             await using var client = await P11KitRpcClient.ConnectAsync(new CannedStream(server), Token);
-            return (await RpcTokens.ReadAsync(client, null, Token)).Tokens;
+            return (await RpcTokens.ReadAsync(client, Token)).Tokens;
         }
     }
 

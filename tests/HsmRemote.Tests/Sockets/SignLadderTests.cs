@@ -198,6 +198,22 @@ public sealed class SignLadderTests : IDisposable
         Fails(await TestAsync(Login()), P11SocketCheckName.Sign, P11SocketCause.SignatureInvalid);
     }
 
+    /// <summary>The rungs below have theirs in RobustnessTests.</summary>
+    [Theory]
+    [InlineData(10)] // C_OpenSession
+    [InlineData(18)] // C_Login
+    [InlineData(26)] // C_FindObjectsInit
+    [InlineData(43)] // C_Sign
+    public async Task Ctrl_C_ends_it_at_log_in_and_at_sign(uint call)
+    {
+        using var signer = Listen(new() { StallsAt = call });
+        using var ending = new CancellationTokenSource();
+        var test = new P11SocketService().TestAsync(new(null, directory.SocketPath), new(), TimeSpan.FromSeconds(60), ending.Token, Login());
+        await signer.Stalled.Task.WaitAsync(TimeSpan.FromSeconds(30), Token);
+        await ending.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => test).WaitAsync(TimeSpan.FromSeconds(20), Token);
+    }
+
     [Fact]
     public async Task Mechanisms_have_names_and_a_note_of_who_sees_them()
     {
