@@ -256,7 +256,21 @@ public sealed record P11Identity(
 /// <param name="Name">The instance that it belongs to, or null.</param>
 /// <param name="SocketPath">Its absolute path, as the identity sees it; empty: the one that the process's own P11_KIT_SERVER_ADDRESS has.</param>
 /// <param name="TargetUri">The tokens that it is to expose; empty: none; null: nobody knows.</param>
-public sealed record P11SocketEndpoint(string? Name, string SocketPath, IReadOnlyList<Pkcs11Uri>? TargetUri = null);
+/// <param name="Unit">The unit that listens, or null when nobody knows.</param>
+/// <param name="IsManaged">Whether HsmRemote installed the instance, and can change it; true where there is none yet.</param>
+public sealed record P11SocketEndpoint(
+    string? Name, string SocketPath, IReadOnlyList<Pkcs11Uri>? TargetUri = null, string? Unit = null, bool IsManaged = true)
+{
+    /// <summary>The socket of an instance.</summary>
+    /// <param name="server">The instance.</param>
+    /// <param name="socketPath">The socket's absolute path, as whoever connects sees it.</param>
+    /// <returns>The endpoint, with what the instance says of it.</returns>
+    public static P11SocketEndpoint Of(P11KitServer server, string socketPath)
+    {
+        ArgumentNullException.ThrowIfNull(server);
+        return new(server.Name, socketPath, server.TargetUri, server.Unit, server.IsManaged);
+    }
+}
 
 /// <summary>Which identity to test as. All null: the caller.</summary>
 /// <param name="UserName">A user's name; its groups come with it.</param>

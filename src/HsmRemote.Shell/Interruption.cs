@@ -66,9 +66,21 @@ internal sealed class Interruption : IDisposable
             ExitCode = exitCode;
             if (isIdle || isRepeated)
                 Leave();
-            _deadline = new Timer(static self => ((Interruption)self!).Leave(), this, _patience, Timeout.InfiniteTimeSpan);
+            _deadline = new Timer(static self => ((Interruption)self!).LeaveUnlessStopped(), this, _patience, Timeout.InfiniteTimeSpan);
             _running.Peek().BeginStop(callback: null, state: null);
         }
+    }
+
+    // On a busy machine the timer's turn may come when the pipeline has stopped after all.
+    private void LeaveUnlessStopped()
+    {
+        lock (_lock)
+        {
+            if (_deadline is null)
+                return;
+        }
+
+        Leave();
     }
 
     // The runtime gives the terminal back as it found it when the process exits, whatever its threads are stuck in.

@@ -9,6 +9,7 @@ sealed class SocketCauses(P11SocketEndpoint endpoint, P11Identity identity, Time
 {
     readonly string path = endpoint.SocketPath;
     readonly string? name = endpoint.Name;
+    readonly string unit = endpoint.Unit ?? $"{endpoint.Name}.socket";
 
     internal Rung PathMissing(PathWalkResult.Missing missing) => new(
         $"{missing.Path}: {missing.Why}",
@@ -16,7 +17,7 @@ sealed class SocketCauses(P11SocketEndpoint endpoint, P11Identity identity, Time
         $"The way to {path} ends at {missing.Path}: {missing.Why}. The server was not started, has removed its socket on its way out, or the path is another one.",
         name is null
             ? "See where servers listen: `Get-P11KitServer`."
-            : $"Start it: `systemctl start {name}.socket`. If there is no such unit: `Install-P11KitServer -Name {name}`.");
+            : $"Start it: `systemctl start {unit}`. If there is no such unit: `Install-P11KitServer -Name {name}`.");
 
     internal Rung DirectoryNotSearchable(PathWalkResult.Barred barred) => new(
         $"{barred.Directory} ({barred.Status.Describe()}) bars the way",
@@ -33,7 +34,7 @@ sealed class SocketCauses(P11SocketEndpoint endpoint, P11Identity identity, Time
             ? "Name the socket in that directory. If a container engine made the directory, start the server first."
             : name is null
                 ? "Name the socket: `Get-P11KitServer` shows where servers listen."
-                : $"Remove it and start the server again: `rm {Quote(path)}; systemctl restart {name}.socket`.");
+                : $"Remove it and start the server again: `rm {Quote(path)}; systemctl restart {unit}`.");
 
     internal Rung NotWritable(FileStatus status)
     {
@@ -45,9 +46,14 @@ sealed class SocketCauses(P11SocketEndpoint endpoint, P11Identity identity, Time
             + (byGroup ? $", which comes with group {status.GroupId}." : ", which its group does not have either."),
             byGroup
                 ? $"Give the container the group: `--group-add {status.GroupId}` (here: `-SupplementaryGroup {status.GroupId}`). "
-                  + $"Or give the socket a group that it has: `Install-P11KitServer -Name {name ?? "NAME"} -Group GROUP`."
-                : $"Give the socket a group that may write: `Install-P11KitServer -Name {name ?? "NAME"} -Group GROUP -SocketMode 0660`.");
+                  + $"Or give the socket a group that it has: {Regroup("-Group GROUP")}"
+                : $"Give the socket a group that may write: {Regroup("-Group GROUP -SocketMode 0660")}");
     }
+
+    /// <summary>How the socket gets another group: ours by the cmdlet, others by their unit.</summary>
+    string Regroup(string arguments) => endpoint.IsManaged
+        ? $"`Install-P11KitServer -Name {name ?? "NAME"} {arguments}`."
+        : $"`systemctl edit {unit}`.";
 
     internal Rung RefusedBySecurityModule() => new(
         "connect: permission denied, though the file's mode allows it",
@@ -65,7 +71,7 @@ sealed class SocketCauses(P11SocketEndpoint endpoint, P11Identity identity, Time
         "connection refused: nobody listens",
         P11SocketCause.NobodyListening,
         $"The file {path} is there and nobody listens on it. The server that made it has ended, or has made another one since and this is the old file.",
-        (name is null ? "Start the server that makes it: `Get-P11KitServer` shows which." : $"Start it again: `systemctl restart {name}.socket`.")
+        (name is null ? "Start the server that makes it: `Get-P11KitServer` shows which." : $"Start it again: `systemctl restart {unit}`.")
         + " A container mounts the directory, never the socket itself.");
 
     internal Rung NeverAccepted() => new(
@@ -74,7 +80,7 @@ sealed class SocketCauses(P11SocketEndpoint endpoint, P11Identity identity, Time
         "Somebody listens and its queue of connections is full. The server hangs, or has more connections than it may.",
         name is null
             ? $"See who listens: `ss -xlp src {Quote(path)}`, and start that server again."
-            : $"See what it is doing and start it again: `systemctl status {name}.socket`, `systemctl restart {name}.socket`.");
+            : $"See what it is doing and start it again: `systemctl status {unit}`, `systemctl restart {unit}`.");
 
     internal Rung AnotherKindOfSocket() => new(
         "a datagram or packet socket, not a stream",
@@ -160,7 +166,7 @@ sealed class SocketCauses(P11SocketEndpoint endpoint, P11Identity identity, Time
         $"{labels} besides, not asked for",
         P11SocketCause.ExposesMore,
         $"The server exposes {string.Join(", ", stray)}, which its target does not ask for. It was started with another target than the one that is written now.",
-        $"Start it again: `systemctl restart {name}.socket {name}.service`. If that token is meant to be there, see the target: `Get-P11TargetUri -Name {name}`.");
+        $"Start it again: `systemctl restart {unit}`. If that token is meant to be there, see the target: `Get-P11TargetUri -Name {name}`.");
 
     /// <summary>A warning: a target may be meant to be wide.</summary>
     internal Rung SeveralMatches(Pkcs11Uri target, string labels, IReadOnlyList<Pkcs11Token> matches) => new(

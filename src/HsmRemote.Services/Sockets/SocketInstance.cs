@@ -14,7 +14,7 @@ static class SocketInstance
         {
             using var systemd = new SystemdManager();
             return Find(systemd, endpoint, identity, endpoint.SocketPath) is { } server
-                ? endpoint with { Name = server.Name, TargetUri = server.ConfigPath is null ? null : server.TargetUri }
+                ? P11SocketEndpoint.Of(server, endpoint.SocketPath)
                 : endpoint;
         }
         catch (HsmRemoteException e) when (e.ErrorId is "SystemdUnavailable")

@@ -195,7 +195,8 @@ sealed class SocketLadder : IAsyncDisposable
             Errno.ECONNREFUSED => causes.NobodyListening(),
             _ => throw new HsmRemoteException(
                 "ConnectFailed", FailureKind.Unavailable,
-                $"Cannot connect to {endpoint.SocketPath}: {System.Runtime.InteropServices.Marshal.GetPInvokeErrorMessage(errno)}.", target: endpoint.SocketPath),
+                $"Cannot connect to {endpoint.SocketPath}: {System.Runtime.InteropServices.Marshal.GetPInvokeErrorMessage(errno)}.",
+                "connect(2) has what it means.", endpoint.SocketPath),
         };
     }
 

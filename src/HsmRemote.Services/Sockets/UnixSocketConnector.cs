@@ -80,7 +80,8 @@ static partial class UnixSocketConnector
         return descriptor >= 0
             ? new SafeSocketHandle(descriptor, ownsHandle: true)
             : throw new HsmRemoteException(
-                "NoSocket", FailureKind.Unavailable, $"Cannot make a socket: {Marshal.GetPInvokeErrorMessage(Marshal.GetLastSystemError())}.");
+                "NoSocket", FailureKind.Unavailable, $"Cannot make a socket: {Marshal.GetPInvokeErrorMessage(Marshal.GetLastSystemError())}.",
+                "Close what holds too many files open, or raise the limit with 'ulimit -n'.");
     }
 
     static byte[] Address(string path)

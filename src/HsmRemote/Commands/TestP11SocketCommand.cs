@@ -175,7 +175,7 @@ public sealed class TestP11SocketCommand : HsmRemoteCommand
         foreach (var server in FindServers(Name))
         {
             if (TryGetSocketPath(server) is { } path)
-                Start(new P11SocketEndpoint(server.Name, path, server.TargetUri));
+                Start(P11SocketEndpoint.Of(server, path));
         }
     }
 
