@@ -92,6 +92,29 @@ public sealed class SocketTests(SandboxFixture sandbox)
     }
 
     [Fact]
+    public void A_queue_that_nobody_accepts_from()
+    {
+        sandbox.WriteFile("/etc/systemd/system/socket-full.socket", "[Socket]\nListenStream=/run/socket-full\nBacklog=0\n");
+        sandbox.WriteFile("/etc/systemd/system/socket-full.service", "[Service]\nExecStart=/bin/sleep 60\n");
+        // The first one starts the service, which takes none of them.
+        sandbox.Shell("systemctl daemon-reload; systemctl start socket-full.socket; for i in 1 2; do systemd-run --quiet sh -c 'sleep 60 | socat - UNIX-CONNECT:/run/socket-full'; done; sleep 0.5").Succeeded();
+        Assert.Equal("NeverAccepted", Fails("-SocketPath /run/socket-full -TimeoutSeconds 0.5"));
+    }
+
+    [Theory]
+    [InlineData("cut", "(stdbuf -o0 head -c 100; kill 0)", "ConnectionLost")]
+    [InlineData("garbled", "(stdbuf -o0 head -c 60; stdbuf -o0 tr '\\\\000' '\\\\377')", "MalformedReply")]
+    [InlineData("other", "stdbuf -o0 tr '\\\\000' 'S'", "NotP11Kit")]
+    public void A_conversation_that_something_between_spoils(string name, string filter, string cause)
+    {
+        var token = sandbox.CreateToken($"socket-{name}");
+        sandbox.HsmRemote($"Install-P11KitServer socket-{name} -TargetUri '{token.Uri}'").SucceededWithOne();
+        sandbox.WriteFile($"/etc/systemd/system/socket-{name}@.service.d/spoil.conf", $"[Service]\nExecStart=\nExecStart=/bin/sh -c \"p11-kit remote $TARGET_PKCS11_URI | {filter}\"\n");
+        sandbox.Run("systemctl", "daemon-reload").Succeeded();
+        Assert.Equal(cause, Fails($"socket-{name}"));
+    }
+
+    [Fact]
     public void Another_service_than_p11_kit()
     {
         sandbox.Shell("systemd-run --quiet --unit=socket-http socat UNIX-LISTEN:/run/socket-http,fork SYSTEM:'printf \"HTTP/1.1 400 Bad Request\\r\\n\\r\\n\"; sleep 0.2'; for i in {1..50}; do test -S /run/socket-http && break; sleep 0.1; done").Succeeded();
