@@ -23,8 +23,9 @@ internal sealed class ShellTerminal : IDisposable
     public ShellTerminal(string arguments)
     {
         Assert.SkipUnless(File.Exists(ScriptTool), $"{ScriptTool} of util-linux is not installed, and makes the pseudo-terminal.");
+        // Replaced by the program: Ctrl-C goes to a shell that waits, too, and some end of it.
         _process = ShellProcess.Start(
-            ScriptTool, ["-qec", $"stty cols 80 rows 24; {ShellProcess.Executable} -NoModule {arguments}", "/dev/null"]);
+            ScriptTool, ["-qec", $"stty cols 80 rows 24; exec {ShellProcess.Executable} -NoModule {arguments}", "/dev/null"]);
         _process.StandardInput.AutoFlush = true;
     }
 
