@@ -1,21 +1,11 @@
 namespace HsmRemote.Fuzz;
 
 /// <summary>A hostile server in memory. It never waits: where it would stall, it cancels what it is given.</summary>
-sealed class HostileStream(HostileCase hostile, CancellationTokenSource patience) : Stream
+sealed class HostileStream(HostileCase hostile, CancellationTokenSource patience) : ConversationStream
 {
     readonly byte[][] script = hostile.Script();
     int turn;
     ReadOnlyMemory<byte> unread;
-
-    public override bool CanRead => true;
-
-    public override bool CanWrite => true;
-
-    public override bool CanSeek => false;
-
-    public override long Length => throw new NotSupportedException();
-
-    public override long Position { get => throw new NotSupportedException(); set => throw new NotSupportedException(); }
 
     public override ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken = default)
     {
@@ -48,18 +38,4 @@ sealed class HostileStream(HostileCase hostile, CancellationTokenSource patience
                 return ValueTask.FromCanceled<int>(cancellationToken);
         }
     }
-
-    public override Task FlushAsync(CancellationToken cancellationToken) => Task.CompletedTask;
-
-    public override void Flush()
-    {
-    }
-
-    public override int Read(byte[] buffer, int offset, int count) => throw new NotSupportedException();
-
-    public override void Write(byte[] buffer, int offset, int count) => throw new NotSupportedException();
-
-    public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
-
-    public override void SetLength(long value) => throw new NotSupportedException();
 }

@@ -58,7 +58,7 @@ sealed class Pkcs11TokenService : IPkcs11TokenService
         {
             var path = Path.GetFullPath(wanted);
             // The same library is often reached by a link too.
-            return [configured.FirstOrDefault(m => m.Path is not null && string.Equals(RealPath(m.Path), RealPath(path), StringComparison.Ordinal)) ?? new ModuleEntry(Path.GetFileNameWithoutExtension(path), path, null)];
+            return [configured.FirstOrDefault(m => m.Path is not null && string.Equals(FinalPath.Of(m.Path), FinalPath.Of(path), StringComparison.Ordinal)) ?? new ModuleEntry(Path.GetFileNameWithoutExtension(path), path, null)];
         }
 
         return configured.FirstOrDefault(m => string.Equals(m.Name, wanted, StringComparison.Ordinal)) is { } found
@@ -67,8 +67,6 @@ sealed class Pkcs11TokenService : IPkcs11TokenService
                 "ModuleNotFound", FailureKind.NotFound, $"p11-kit is not configured with a module '{wanted}'.",
                 $"There is: {string.Join(", ", configured.Select(m => m.Name))}. A library is given by its path.", wanted);
     }
-
-    static string RealPath(string path) => (File.Exists(path) ? File.ResolveLinkTarget(path, returnFinalTarget: true)?.FullName : null) ?? path;
 
     static async Task<IReadOnlyList<Pkcs11Token>> ReadLibraryAsync(
         string name, string path, Pkcs11TokenQuery query, IReporter reporter, CancellationToken cancellationToken)

@@ -34,7 +34,7 @@ static partial class AtomicFile
     internal static void Write(string path, FileImage image)
     {
         // A link is the administrator's: what it leads to is replaced, not the link.
-        var target = (File.Exists(path) ? File.ResolveLinkTarget(path, returnFinalTarget: true)?.FullName : null) ?? path;
+        var target = FinalPath.Of(path);
         var directory = Path.GetDirectoryName(target)!;
         // systemd and p11-kit read files by their endings: this one has none that they know.
         var beside = Path.Combine(directory, $".{Path.GetFileName(target)}.{Path.GetRandomFileName()}.new");

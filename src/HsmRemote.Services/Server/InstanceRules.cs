@@ -1,6 +1,7 @@
 using System.Text;
 using System.Text.RegularExpressions;
 using HsmRemote.Services.Native;
+using HsmRemote.Services.Sockets;
 using HsmRemote.Services.Systemd;
 
 namespace HsmRemote.Services.Server;
@@ -8,9 +9,6 @@ namespace HsmRemote.Services.Server;
 /// <summary>What an instance's name, socket and group may be. All of it is checked before anything is changed.</summary>
 static partial class InstanceRules
 {
-    // sun_path of unix(7) has 108 bytes, one of them for the NUL.
-    const int MaxSocketPathBytes = 107;
-
     internal static void CheckName(string name)
     {
         if (!Name().IsMatch(name))
@@ -48,8 +46,8 @@ static partial class InstanceRules
         if (!path.StartsWith('/') || path.EndsWith('/') || path.Any(char.IsControl)
             || !string.Equals(Path.GetFullPath(path), path, StringComparison.Ordinal))
             throw Invalid("it must be absolute, without '.' or '..', and the path of a file");
-        if (Encoding.UTF8.GetByteCount(path) is > MaxSocketPathBytes and var length)
-            throw Invalid($"it has {length} bytes, and Linux allows a socket's path {MaxSocketPathBytes}");
+        if (Encoding.UTF8.GetByteCount(path) is > UnixSocketConnector.MaxPathBytes and var length)
+            throw Invalid($"it has {length} bytes, and Linux allows a socket's path {UnixSocketConnector.MaxPathBytes}");
         if (FileStatus.TryRead(path, out var status) == 0 && !status.IsSocket)
             throw Invalid("there is something else than a socket");
         if (servers.FirstOrDefault(s => string.Equals(s.SocketPath, path, StringComparison.Ordinal) && !string.Equals(s.Name, name, StringComparison.Ordinal)) is { } other)

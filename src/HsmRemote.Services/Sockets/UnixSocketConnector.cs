@@ -8,7 +8,9 @@ namespace HsmRemote.Services.Sockets;
 /// <summary>Connects to a Unix socket as an identity. .NET's own connect knows no other identity and hides errno.</summary>
 static partial class UnixSocketConnector
 {
-    // sun_path of unix(7), with its terminating NUL.
+    /// <summary>The longest path: sun_path of unix(7), less its terminating NUL.</summary>
+    internal const int MaxPathBytes = PathCapacity - 1;
+
     const int PathCapacity = 108;
     const ushort FamilyUnix = 1;
     const int TypeStream = 1;
@@ -21,9 +23,9 @@ static partial class UnixSocketConnector
     internal static void RequireUsable(string path)
     {
         var length = Encoding.UTF8.GetByteCount(path);
-        if (length >= PathCapacity)
+        if (length > MaxPathBytes)
             throw new HsmRemoteException(
-                "SocketPathTooLong", FailureKind.InvalidArgument, $"The path {path} has {length} bytes; a Unix socket's may have {PathCapacity - 1}.", "Use a shorter path.", path);
+                "SocketPathTooLong", FailureKind.InvalidArgument, $"The path {path} has {length} bytes; a Unix socket's may have {MaxPathBytes}.", "Use a shorter path.", path);
     }
 
     /// <summary>Connects; while the listener's queue is full it tries again until it is told to stop.</summary>
@@ -88,7 +90,7 @@ static partial class UnixSocketConnector
     {
         var address = new byte[sizeof(ushort) + PathCapacity];
         MemoryMarshal.Write(address, FamilyUnix);
-        Encoding.UTF8.GetBytes(path, address.AsSpan(sizeof(ushort), PathCapacity - 1));
+        Encoding.UTF8.GetBytes(path, address.AsSpan(sizeof(ushort), MaxPathBytes));
         return address;
     }
 

@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using HsmRemote.Fuzz;
 
 namespace HsmRemote.Tests.P11KitRpc;
 
@@ -21,20 +22,10 @@ sealed class CannedServer(FakeServer server)
 }
 
 /// <summary>A stream to such a server, in the same thread.</summary>
-sealed class CannedStream(CannedServer server) : Stream
+sealed class CannedStream(CannedServer server) : ConversationStream
 {
     ReadOnlyMemory<byte> unread;
     bool agreed;
-
-    public override bool CanRead => true;
-
-    public override bool CanWrite => true;
-
-    public override bool CanSeek => false;
-
-    public override long Length => throw new NotSupportedException();
-
-    public override long Position { get => throw new NotSupportedException(); set => throw new NotSupportedException(); }
 
     public override ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken = default)
     {
@@ -50,18 +41,4 @@ sealed class CannedStream(CannedServer server) : Stream
         unread = unread[count..];
         return new(count);
     }
-
-    public override Task FlushAsync(CancellationToken cancellationToken) => Task.CompletedTask;
-
-    public override void Flush()
-    {
-    }
-
-    public override int Read(byte[] buffer, int offset, int count) => throw new NotSupportedException();
-
-    public override void Write(byte[] buffer, int offset, int count) => throw new NotSupportedException();
-
-    public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
-
-    public override void SetLength(long value) => throw new NotSupportedException();
 }

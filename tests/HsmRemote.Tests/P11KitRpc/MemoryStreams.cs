@@ -1,24 +1,15 @@
 using System.Buffers.Binary;
+using HsmRemote.Fuzz;
 
 namespace HsmRemote.Tests.P11KitRpc;
 
 /// <summary>A stream whose far side is in memory: what is written is looked at, what is to be read was put there.</summary>
-abstract class FarSide : Stream
+abstract class FarSide : ConversationStream
 {
     readonly Queue<ReadOnlyMemory<byte>> unread = [];
 
     /// <summary>The most bytes that one read gives.</summary>
     public int ReadLimit { get; set; } = int.MaxValue;
-
-    public override bool CanRead => true;
-
-    public override bool CanWrite => true;
-
-    public override bool CanSeek => false;
-
-    public override long Length => throw new NotSupportedException();
-
-    public override long Position { get => throw new NotSupportedException(); set => throw new NotSupportedException(); }
 
     public override ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken = default)
     {
@@ -45,20 +36,6 @@ abstract class FarSide : Stream
 
         return new(count);
     }
-
-    public override void Flush()
-    {
-    }
-
-    public override Task FlushAsync(CancellationToken cancellationToken) => Task.CompletedTask;
-
-    public override int Read(byte[] buffer, int offset, int count) => throw new NotSupportedException();
-
-    public override void Write(byte[] buffer, int offset, int count) => throw new NotSupportedException();
-
-    public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
-
-    public override void SetLength(long value) => throw new NotSupportedException();
 
     protected void Send(ReadOnlyMemory<byte> bytes)
     {
