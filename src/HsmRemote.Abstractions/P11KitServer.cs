@@ -12,6 +12,9 @@ public sealed class P11KitServer
     /// <summary>How it serves.</summary>
     public required P11KitServerMode Mode { get; init; }
 
+    /// <summary>Whose it is: the machine's, or a user's.</summary>
+    public P11KitServerScope Scope { get; init; }
+
     /// <summary>Whether HsmRemote installed it; other instances are shown, tested and retargeted all the same.</summary>
     public required bool IsManaged { get; init; }
 
@@ -32,6 +35,12 @@ public sealed class P11KitServer
 
     /// <summary>The group's number, or null when there is no such group.</summary>
     public uint? GroupId { get; init; }
+
+    /// <summary>The user that a peer has to be (<c>p11-kit server -u</c>), by name or number; null: any. Root is no exception.</summary>
+    public string? PeerUser { get; init; }
+
+    /// <summary>The group that a peer has to have as its primary one (<c>p11-kit server -g</c>), by name or number; null: any.</summary>
+    public string? PeerGroup { get; init; }
 
     /// <summary>The tokens that it exposes. Empty: none. Null: its units do not say, or the caller may not read it.</summary>
     public required IReadOnlyList<Pkcs11Uri>? TargetUri { get; init; }
@@ -79,6 +88,16 @@ public enum P11KitServerMode
 
     /// <summary>One <c>p11-kit server</c> accepts.</summary>
     Daemon,
+}
+
+/// <summary>Whose an instance is.</summary>
+public enum P11KitServerScope
+{
+    /// <summary>The machine's: units in /etc/systemd/system, started at boot.</summary>
+    System,
+
+    /// <summary>A user's: units of that user's own systemd, a socket under XDG_RUNTIME_DIR, for rootless containers.</summary>
+    User,
 }
 
 /// <summary>What an instance is to be. What is null stays as it is installed, or takes its default.</summary>
