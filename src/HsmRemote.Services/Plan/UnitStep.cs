@@ -47,7 +47,12 @@ sealed class UnitStep : PlanStep
 
     internal static UnitStep Stop(ISystemdManager systemd, string unit) => new(
         new PlannedChange(ChangeKind.StopUnit, unit, $"Stop {unit}"),
-        cancellation => systemd.Stop(unit, cancellation),
+        cancellation =>
+        {
+            systemd.Stop(unit, cancellation);
+            // One that ended badly stays in memory otherwise, even without its file.
+            systemd.ResetFailed(unit);
+        },
         settle: () => systemd.Start(unit, CancellationToken.None));
 
     /// <summary>The connections that are open end: each is an instance of the template. There is no way back for them.</summary>

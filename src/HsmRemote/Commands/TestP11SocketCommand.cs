@@ -25,6 +25,10 @@ public sealed class TestP11SocketCommand : HsmRemoteCommand
     [ValidateNotNullOrEmpty]
     public string[] Name { get; set; } = ["p11-kit-server"];
 
+    /// <summary>Whose instance: the machine's, or the caller's own. By default the one that there is.</summary>
+    [Parameter(ParameterSetName = ServerSet, ValueFromPipelineByPropertyName = true)]
+    public P11KitServerScope? Scope { get; set; }
+
     /// <summary>The socket itself, where there is no instance.</summary>
     [Parameter(ParameterSetName = SocketSet, Mandatory = true)]
     [ValidateNotNullOrEmpty]
@@ -172,7 +176,7 @@ public sealed class TestP11SocketCommand : HsmRemoteCommand
 
     void StartServers()
     {
-        foreach (var server in FindServers(Name))
+        foreach (var server in FindServers(Name, Scope))
         {
             if (TryGetSocketPath(server) is { } path)
                 Start(P11SocketEndpoint.Of(server, path));

@@ -12,7 +12,7 @@ public sealed class InstanceUnitsTests
     public void Percent_signs_of_a_path_are_doubled()
     {
         Assert.Contains("\nListenStream=/run/odd %%name/pkcs11\n", InstanceUnits.Socket(Instance), StringComparison.Ordinal);
-        Assert.Contains("\nReadWritePaths=-/var/lib/50%%\n", InstanceUnits.Service(Instance, "/usr/bin/p11-kit", ["/var/lib/50%"]), StringComparison.Ordinal);
+        Assert.Contains("\nReadWritePaths=-/var/lib/50%%\n", InstanceUnits.Service(Instance, "/usr/bin/p11-kit", InstanceUnits.Sandboxed(Instance.Layout, ["/var/lib/50%"])), StringComparison.Ordinal);
     }
 
     [Fact]
