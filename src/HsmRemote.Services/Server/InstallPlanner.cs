@@ -28,7 +28,7 @@ static class InstallPlanner
         var target = spec.TargetUri is null ? null : TargetUriPolicy.Apply(spec.TargetUri, reporter);
 
         var config = TargetFile.Read(spec.Name, layout.ConfigPath);
-        var sandbox = InstanceUnits.Sandboxed(layout, [SoftHsmStore.Directory()]).ToList();
+        var sandbox = InstanceUnits.Sandboxed(layout, [SoftHsmStore.Directory(layout.Scope)]).ToList();
         var form = InstanceForm.Of(wanted, config.OtherVariables, sandbox);
         InstanceRules.CheckForm(wanted, form);
         var unitSteps = form.Units.Select(unit => Ensure(layout, unit.Key, unit.Value)).OfType<PlanStep>().ToList();
@@ -65,7 +65,7 @@ static class InstallPlanner
         if (socketStops)
             steps.Add(UnitStep.Stop(systemd, layout.SocketUnit));
         if (serviceStops)
-            steps.Add(UnitStep.Stop(systemd, layout.Service));
+            steps.Add(UnitStep.Stop(systemd, layout.Service, returns: systemd.Load(layout.SocketUnit) is null));
         if (gone.Contains(layout.ServiceTemplate, StringComparer.Ordinal))
             UninstallPlanner.EndConnections(systemd, layout, steps);
         steps.AddRange(new[] { layout.SocketUnit, layout.Service }

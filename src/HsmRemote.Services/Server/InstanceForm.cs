@@ -46,7 +46,7 @@ sealed record InstanceForm(string Listener, IReadOnlyDictionary<string, string> 
         var passed = sandbox.Where(d => d.Directive is "Environment").Select(d => d.Value.TrimStart('"').Split('=')[0])
             .Concat(variables).Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal);
         return InstanceUnits.End(
-            BeginService(instance)
+            BeginService(instance, ("Requires", instance.Layout.SocketUnit))
                 .Comment("systemd-socket-activate(1) takes over the socket. Unbraced, so that several URIs become several arguments.")
                 .Set("ExecStart", $"/usr/bin/systemd-socket-activate --accept --inetd {string.Concat(passed.Select(name => $"-E {name} "))}{UnitFile.Literal(p11Kit)} remote ${InstanceLayout.TargetVariable}")
                 .Comment("It ends when it cannot start one more process, and its connections with it: this is where that is.")
@@ -57,7 +57,7 @@ sealed record InstanceForm(string Listener, IReadOnlyDictionary<string, string> 
 
     /// <summary>A p11-kit server that takes over systemd's socket.</summary>
     internal static string ActivatedDaemon(InstanceState instance, string p11Kit, IReadOnlyList<(string Directive, string Value)> sandbox) => InstanceUnits.End(
-        BeginService(instance)
+        BeginService(instance, ("Requires", instance.Layout.SocketUnit))
             .Comment("It removes the socket's path when it ends, which is systemd's: to this service, it is not there.")
             .Set("ExecStart", Server(instance, p11Kit))
             .Set("SuccessExitStatus", "255")
@@ -70,7 +70,10 @@ sealed record InstanceForm(string Listener, IReadOnlyDictionary<string, string> 
     internal static string Daemon(InstanceState instance, string p11Kit, IReadOnlyList<(string Directive, string Value)> sandbox)
     {
         var directory = Path.GetDirectoryName(instance.SocketPath)!;
-        var owner = instance.Layout.Scope == P11KitServerScope.User ? "" : instance.Group;
+        var isUser = instance.Layout.Scope == P11KitServerScope.User;
+        var owner = isUser ? "" : instance.Group;
+        // Outside of the sandbox, since it takes a privilege to give a file to a group; a user's systemd knows no outside.
+        var outside = isUser ? "" : "+";
         return InstanceUnits.End(
             BeginService(instance)
                 .Comment("The directory stays when the service stops: a container that has mounted it goes on.")
@@ -78,9 +81,9 @@ sealed record InstanceForm(string Listener, IReadOnlyDictionary<string, string> 
                 .Set("RuntimeDirectoryPreserve", "yes")
                 .Comment("Closed until the socket has its owner and mode: p11-kit gives it others first.")
                 .Set("RuntimeDirectoryMode", "0700")
-                .Set("ExecStartPre", $"+/bin/rm -f {UnitFile.Argument(instance.SocketPath)}")
+                .Set("ExecStartPre", $"{outside}/bin/rm -f {UnitFile.Argument(instance.SocketPath)}")
                 .Set("ExecStart", Server(instance, p11Kit))
-                .Set("ExecStartPost", "+/bin/sh -c "
+                .Set("ExecStartPost", $"{outside}/bin/sh -c "
                     + UnitFile.Argument("until test -S \"$0\"; do kill -0 \"$MAINPID\" || exit 1; sleep 0.02; done; "
                         + "{ test -z \"$1\" || chgrp \"$1\" \"$0\"; } && chmod \"$2\" \"$0\" && chmod 0755 \"$3\"")
                     + $" {UnitFile.Argument(instance.SocketPath)} {UnitFile.Argument(owner)} {instance.OctalMode} {UnitFile.Argument(directory)}")
@@ -90,12 +93,13 @@ sealed record InstanceForm(string Listener, IReadOnlyDictionary<string, string> 
                 .SetAll(PeerGroups(instance))
                 .SetLiteral("BindPaths", directory)
                 .Section("Install")
-                .Set("WantedBy", instance.Layout.Scope == P11KitServerScope.User ? "default.target" : "multi-user.target"),
+                .Set("WantedBy", isUser ? "default.target" : "multi-user.target"),
             instance,
             ("SocketMode", instance.OctalMode), ("SocketGroup", owner));
     }
 
-    static UnitFile BeginService(InstanceState instance) => InstanceUnits.Begin(instance, instance.Layout.Service)
+    static UnitFile BeginService(InstanceState instance, params IEnumerable<(string Directive, string Value)> relations) => InstanceUnits.Begin(instance, instance.Layout.Service)
+        .SetAll(relations)
         .Set("StartLimitIntervalSec", "0")
         .Section("Service")
         .Comment("Read when the service starts. No target: nothing is exposed.")

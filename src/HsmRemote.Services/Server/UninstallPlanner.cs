@@ -29,8 +29,10 @@ static class UninstallPlanner
 
         var before = Adoption.Read(systemd, layout);
         // A failed one has to be forgotten.
-        steps.AddRange(new[] { layout.SocketUnit, layout.Service }
-            .Where(unit => systemd.Load(unit)?.Text("ActiveState") is not (null or "inactive")).Select(unit => UnitStep.Stop(systemd, unit)));
+        if (!IsAtRest(layout.SocketUnit))
+            steps.Add(UnitStep.Stop(systemd, layout.SocketUnit));
+        if (!IsAtRest(layout.Service))
+            steps.Add(UnitStep.Stop(systemd, layout.Service, returns: systemd.Load(layout.SocketUnit) is null));
         EndConnections(systemd, layout, steps);
         steps.AddRange(new[] { layout.SocketUnit, layout.Service }
             .Where(unit => systemd.FileState(unit) is "enabled" && before?.WasEnabled(unit) is not true).Select(unit => UnitStep.Disable(systemd, unit)));
@@ -59,6 +61,8 @@ static class UninstallPlanner
         if (layout.Scope == P11KitServerScope.User && before is null)
             AddUnitDirectories(layout, steps);
         return steps;
+
+        bool IsAtRest(string unit) => systemd.Load(unit)?.Text("ActiveState") is null or "inactive";
     }
 
     /// <summary>A user's directories of units, which are seldom there before an instance is.</summary>
