@@ -8,6 +8,9 @@ public interface IHsmRemoteServices
     /// <summary>Tokens, of the modules of this host and of sockets.</summary>
     IPkcs11TokenService Tokens { get; }
 
+    /// <summary>What is in tokens.</summary>
+    IPkcs11ObjectService Objects { get; }
+
     /// <summary>Instances of p11-kit servers.</summary>
     IP11KitServerService Servers { get; }
 

@@ -1,7 +1,19 @@
 using HsmRemote.Benchmarks;
 
-// './build.sh Bench' runs this in tests/sandbox.sh. With 'client' as its argument it needs neither that nor root.
-var rounds = args is ["--rounds", var number] ? int.Parse(number) : 40;
+// './build.sh Bench' runs this in tests/sandbox.sh. With 'client' or 'objects' as its argument it needs neither that nor root.
+switch (args)
+{
+    case ["fill", var library, var pin, var count]:
+        SoftHsmFiller.Fill(library, pin, int.Parse(count));
+        return;
+    case ["client"]:
+        await ClientBenchmark.RunAsync();
+        return;
+    case ["objects"]:
+        ObjectBenchmark.Run(rounds: 5);
+        return;
+}
+
 await ClientBenchmark.RunAsync();
-if (args is not ["client"])
-    SocketBenchmark.Run(rounds);
+ObjectBenchmark.Run(rounds: 5);
+SocketBenchmark.Run(args is ["--rounds", var rounds] ? int.Parse(rounds) : 40);
