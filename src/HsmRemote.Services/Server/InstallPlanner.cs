@@ -25,7 +25,7 @@ static class InstallPlanner
         var units = new Dictionary<string, string>(StringComparer.Ordinal)
         {
             [layout.SocketUnitPath] = InstanceUnits.Socket(wanted),
-            [layout.ServiceTemplatePath] = InstanceUnits.Service(wanted, P11KitInstallation.Command(), [SoftHsmStore.Directory()]),
+            [layout.ServiceTemplatePath] = InstanceUnits.Service(wanted, P11KitInstallation.Command(), SandboxDirectives.For(wanted.Sandbox, reporter)),
         };
         var unitSteps = units.Select(unit => Ensure(unit.Key, unit.Value)).OfType<PlanStep>().ToList();
         if (unitSteps.Count > 0)
@@ -75,7 +75,8 @@ static class InstallPlanner
         spec.Group
         ?? (spec.GroupId is { } id ? Accounts.FindGroup(id)?.Name ?? spec.Name : null)
         ?? installed?.Group
-        ?? "root");
+        ?? "root",
+        SandboxRequest.Of(spec, layout));
 
     /// <summary>A socket directory and a group that the instance had, and has no more.</summary>
     static void RemoveOldForm(

@@ -3,7 +3,7 @@ using HsmRemote.Services.Systemd;
 namespace HsmRemote.Services.Server;
 
 /// <summary>An instance as it is to be, with nothing left to decide.</summary>
-sealed record InstanceState(InstanceLayout Layout, string SocketPath, UnixFileMode SocketMode, string Group);
+sealed record InstanceState(InstanceLayout Layout, string SocketPath, UnixFileMode SocketMode, string Group, SandboxRequest Sandbox);
 
 /// <summary>The unit files of an instance in PerConnection mode.</summary>
 static class InstanceUnits
@@ -35,7 +35,7 @@ static class InstanceUnits
         .Set("Instance", instance.Layout.Name)
         .ToString();
 
-    internal static string Service(InstanceState instance, string p11Kit, IEnumerable<string> writablePaths)
+    internal static string Service(InstanceState instance, string p11Kit, IEnumerable<(string Directive, string Value)> sandbox)
     {
         var unit = new UnitFile()
             .Comment($"Written by HsmRemote: Install-P11KitServer -Name {instance.Layout.Name}")
@@ -55,49 +55,8 @@ static class InstanceUnits
             .Set("StandardInput", "socket")
             .Set("StandardOutput", "socket")
             .Set("StandardError", "journal");
-        foreach (var (directive, value) in Sandbox)
+        foreach (var (directive, value) in sandbox)
             unit.Set(directive, value);
-        foreach (var path in writablePaths)
-            unit.SetLiteral("ReadWritePaths", $"-{path}");
-        return unit.Section(Mark).Set("Instance", instance.Layout.Name).ToString();
+        return instance.Sandbox.Remember(unit.Section(Mark).Set("Instance", instance.Layout.Name)).ToString();
     }
-
-    /// <summary>What a connection may not do: all that no PKCS #11 module needs (systemd.exec(5)).</summary>
-    static readonly (string Directive, string Value)[] Sandbox =
-    [
-        ("NoNewPrivileges", "yes"),
-        ("CapabilityBoundingSet", ""),
-        ("AmbientCapabilities", ""),
-        ("ProtectSystem", "strict"),
-        ("ProtectHome", "yes"),
-        // The sockets of systemd, D-Bus and the container engines are all in /run, and root may talk to them. A token's
-        // reader is reached through pcscd's.
-        ("TemporaryFileSystem", "/run:ro"),
-        ("BindReadOnlyPaths", "-/run/pcscd"),
-        ("InaccessiblePaths", "-/etc/shadow -/etc/gshadow -/etc/ssh -/etc/ssl/private"),
-        ("PrivateTmp", "yes"),
-        ("PrivateDevices", "yes"),
-        ("PrivateNetwork", "yes"),
-        ("ProtectKernelTunables", "yes"),
-        ("ProtectKernelModules", "yes"),
-        ("ProtectKernelLogs", "yes"),
-        ("ProtectControlGroups", "yes"),
-        ("ProtectClock", "yes"),
-        ("ProtectHostname", "yes"),
-        ("ProtectProc", "invisible"),
-        ("ProcSubset", "pid"),
-        ("RestrictNamespaces", "yes"),
-        ("RestrictRealtime", "yes"),
-        ("RestrictSUIDSGID", "yes"),
-        ("RestrictAddressFamilies", "AF_UNIX"),
-        ("LockPersonality", "yes"),
-        ("MemoryDenyWriteExecute", "yes"),
-        ("SystemCallArchitectures", "native"),
-        ("SystemCallFilter", "@system-service"),
-        ("SystemCallErrorNumber", "EPERM"),
-        ("IPAddressDeny", "any"),
-        ("RemoveIPC", "yes"),
-        ("KeyringMode", "private"),
-        ("UMask", "0077"),
-    ];
 }
