@@ -82,7 +82,11 @@ sealed record ModuleNeeds(
             else if (name is "tabrmd")
                 visible.Add(SystemBus);
             else if (configuration.Split(',').FirstOrDefault(part => part.StartsWith("path=", StringComparison.Ordinal)) is { } path)
+            {
                 visible.Add(Around(path["path=".Length..]));
+                // swtpm's second socket, for what is no TPM command.
+                visible.Add(Around($"{path["path=".Length..]}.ctrl"));
+            }
         }
     }
 

@@ -44,7 +44,7 @@ public sealed class ModuleNeedsTests
     [InlineData("device:/dev/tpm0", "/dev/tpm0", null)]
     [InlineData("tabrmd:bus_type=system", null, "/run/dbus")]
     [InlineData("swtpm:path=/run/swtpm/socket", null, "/run/swtpm")]
-    [InlineData("swtpm:path=/run/swtpm.sock", null, "/run/swtpm.sock")]
+    [InlineData("swtpm:path=/run/swtpm.sock", null, "/run/swtpm.sock /run/swtpm.sock.ctrl")]
     [InlineData("swtpm:host=localhost,port=2321", null, null)]
     public void A_TPM_needs_its_store_and_what_it_is_reached_through(string? transmission, string? device, string? visible)
     {
@@ -52,7 +52,7 @@ public sealed class ModuleNeedsTests
         var needs = ModuleNeeds.Of([(Tpm, null)], environment);
         Assert.Equal(["/etc/tpm2_pkcs11"], needs.Stores);
         Assert.Equal(device is null ? [] : [device], needs.Devices);
-        Assert.Equal(visible is null ? [] : [visible], needs.Visible);
+        Assert.Equal(visible?.Split(' ') ?? [], needs.Visible);
         Assert.Equal(["/srv/tpm"], ModuleNeeds.Of([(Tpm, null)], new Dictionary<string, string> { ["TPM2_PKCS11_STORE"] = "/srv/tpm" }).Stores);
     }
 
