@@ -5,12 +5,12 @@ namespace HsmRemote.SystemTests;
 
 /// <summary>What a connection's service can reach and what it cannot: whatever its modules need, and no more.</summary>
 /// <remarks>In a sandbox of its own: a card reader's daemon and a TPM would be seen by every other test.</remarks>
-public sealed class ConfinementTests(ConfinementTests.Host host) : IClassFixture<ConfinementTests.Host>
+public sealed class ConfinementTests(OwnSandbox host) : IClassFixture<OwnSandbox>
 {
     // The level of systemd-analyze security that no unit of ours is above.
     const double HighestExposure = 1.5;
 
-    readonly SandboxFixture sandbox = host.Sandbox;
+    readonly SandboxFixture sandbox = host.Fixture;
 
     [Fact]
     public void Whoever_takes_over_a_service_reaches_nothing_that_matters()
@@ -41,7 +41,7 @@ public sealed class ConfinementTests(ConfinementTests.Host host) : IClassFixture
         sandbox.Shell("systemctl daemon-reload; touch /tmp/conf-tmp /root/conf-home; mkdir -p /mnt").Succeeded();
 
         // Root outside of it can do all of this, so that what is tried is what it says.
-        var outside = sandbox.Shell("set +e; exec 2>/dev/null; . /opt/conf-attempts").Succeeded().Split('\n');
+        var outside = sandbox.Shell("set +eo pipefail; exec 2>/dev/null; . /opt/conf-attempts").Succeeded().Split('\n');
         foreach (var number in new[] { "01", "02", "03", "04", "06", "07", "08", "09", "10", "12", "13", "14", "15", "16" })
             Assert.Contains(number, outside);
         var inside = sandbox.Shell("socat -t10 - UNIX-CONNECT:/run/conf-inside/pkcs11").Succeeded();
@@ -166,15 +166,5 @@ public sealed class ConfinementTests(ConfinementTests.Host host) : IClassFixture
     {
         var exposure = sandbox.Shell($"systemd-analyze security --no-pager {instance}@1.service | tail -n 1").Succeeded();
         Assert.True(double.Parse(exposure.Split(": ")[1].Split(' ')[0], CultureInfo.InvariantCulture) <= HighestExposure, exposure);
-    }
-
-    /// <summary>A sandbox that no other class uses.</summary>
-    public sealed class Host : IAsyncLifetime
-    {
-        internal SandboxFixture Sandbox { get; } = new();
-
-        public ValueTask InitializeAsync() => Sandbox.InitializeAsync();
-
-        public ValueTask DisposeAsync() => Sandbox.DisposeAsync();
     }
 }
