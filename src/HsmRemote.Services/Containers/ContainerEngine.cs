@@ -23,7 +23,8 @@ static class ContainerEngine
     {
         var (program, output) = await InspectAsync(container, "{{json .}}", cancellationToken);
         using var document = JsonDocument.Parse(output);
-        return (program, document.RootElement.Clone());
+        // podman gives a list of the one, docker the one.
+        return (program, (document.RootElement.ValueKind is JsonValueKind.Array ? document.RootElement[0] : document.RootElement).Clone());
     }
 
     static async Task<(string Program, string Output)> InspectAsync(string container, string format, CancellationToken cancellationToken)

@@ -155,7 +155,7 @@ public sealed class NewP11ContainerConfigCommand : ChangeCommand
     void WriteDockerfile()
     {
         if (Path is null)
-            WriteObject(Services.Containers.Dockerfile(Dockerfile, Uid, Gid));
+            WriteObject(Services.Containers.Dockerfile(Dockerfile, Uid, Gid).TrimEnd('\n'));
         else
             Carry(Await(_ => Services.Containers.PlanDockerfile(Dockerfile, Uid, Gid, Resolve(Path))), $"Write {Resolve(Path)}");
     }
@@ -165,7 +165,7 @@ public sealed class NewP11ContainerConfigCommand : ChangeCommand
         if (Path is null)
         {
             var config = Await((reporter, cancellation) => Services.Containers.CreateAsync(server, request, reporter, cancellation));
-            WriteObject(AsObject ? config : config.Text);
+            WriteObject(AsObject ? config : config.Text.TrimEnd('\n'));
             return;
         }
 
