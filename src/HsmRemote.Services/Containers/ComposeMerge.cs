@@ -15,8 +15,12 @@ sealed class ComposeMerge
     readonly string path;
     readonly string text;
     readonly string newline;
-    readonly List<(int At, int Length, string Text)> edits = [];
-    readonly HashSet<string> replaced = new(StringComparer.Ordinal);
+    // Of two insertions behind one line, the deeper one belongs to what ends there. A list may stand in the column of its key.
+    readonly List<(int At, int Length, string Text, int Depth)> edits = [];
+    // By where they stand: a value is replaced in its place.
+    readonly HashSet<long> replaced = [];
+    // The representation knows where a collection begins; where it ends is known to the parser only.
+    readonly Dictionary<long, int> ends = [];
 
     ComposeMerge(string path, string text)
     {
@@ -53,7 +57,7 @@ sealed class ComposeMerge
         var check = new ComposeMerge(path, changed);
         var after = check.Read(changed);
         check.Plan(after, service, settings, secrets, socketPath);
-        if (check.edits.Count > 0 || (before is not null && !merge.Holds(after!, before, "")))
+        if (check.edits.Count > 0 || (before is not null && !merge.Holds(after!, before)))
             throw merge.Unmergeable("the result would not say what it should", null);
         return changed;
     }
@@ -62,6 +66,7 @@ sealed class ComposeMerge
     {
         try
         {
+            ReadEnds(yaml);
             var stream = new YamlStream();
             stream.Load(new StringReader(yaml));
             return stream.Documents switch
@@ -80,6 +85,23 @@ sealed class ComposeMerge
         }
     }
 
+    void ReadEnds(string yaml)
+    {
+        Stack<long> open = [];
+        var parser = new Parser(new StringReader(yaml));
+        while (parser.MoveNext())
+        {
+            if (parser.Current is MappingStart or SequenceStart)
+                open.Push(parser.Current.Start.Index);
+            else if (parser.Current is MappingEnd or SequenceEnd)
+            {
+                // A bracket is given by where it stands; a block ends where the next thing begins, which is no closing bracket.
+                var end = Position(parser.Current.End);
+                ends[open.Pop()] = end < yaml.Length && yaml[end] is '}' or ']' ? end + 1 : end;
+            }
+        }
+    }
+
     void Plan(YamlMappingNode? root, string service, Dictionary<string, object> settings, Dictionary<string, object> secrets, string socketPath)
     {
         if (root is null)
@@ -87,7 +109,7 @@ sealed class ComposeMerge
             var all = new Dictionary<string, object>(StringComparer.Ordinal) { ["services"] = Map((service, settings)) };
             if (secrets.Count > 0)
                 all["secrets"] = secrets;
-            edits.Add((text.Length, 0, (text.Length == 0 || text.EndsWith('\n') ? "" : newline) + Lines(YamlText.Write(all), 0)));
+            edits.Add((text.Length, 0, (text.Length == 0 || text.EndsWith('\n') ? "" : newline) + Indent(YamlText.Write(all), 0), 0));
             return;
         }
 
@@ -229,10 +251,10 @@ sealed class ComposeMerge
             return;
         if (scalar.Style is ScalarStyle.Literal or ScalarStyle.Folded || !scalar.Anchor.IsEmpty)
             throw Unmergeable($"'{at}' is written in a form that is not changed here", node);
-        replaced.Add($"{node.Start.Index}");
+        replaced.Add(node.Start.Index);
         var start = Position(node.Start);
         var written = Inline(value);
-        edits.Add((start, Position(node.End) - start, scalar.Value is null or "" && start > 0 && text[start - 1] == ':' ? $" {written}" : written));
+        edits.Add((start, Position(node.End) - start, scalar.Value is null or "" && start > 0 && text[start - 1] == ':' ? $" {written}" : written, 0));
     }
 
     /// <summary>Gives a key its value, which is empty so far.</summary>
@@ -242,11 +264,11 @@ sealed class ComposeMerge
         switch (entry.Value)
         {
             case YamlScalarNode { Value: "" or null, Style: ScalarStyle.Plain }:
-                InsertLines(entry.Key, Indent(YamlText.Write(value), Column(entry.Key) + 2));
+                InsertLines(entry.Key, YamlText.Write(value), Column(entry.Key) + 2, isItem: false);
                 break;
             case YamlMappingNode { Children.Count: 0 } or YamlSequenceNode { Children.Count: 0 }:
                 var start = Position(entry.Value.Start);
-                edits.Add((start, Position(entry.Value.End) - start, JsonSerializer.Serialize(value)));
+                edits.Add((start, End(entry.Value) - start, JsonSerializer.Serialize(value), 0));
                 break;
             default:
                 throw Unmergeable($"'{entry.Key}' is of another kind than compose takes", entry.Key);
@@ -258,7 +280,7 @@ sealed class ComposeMerge
         if (map.Style == MappingStyle.Flow)
             InsertInFlow(map, map.Children.Count, $"{JsonSerializer.Serialize(name)}: {JsonSerializer.Serialize(value)}");
         else
-            InsertLines(map, Indent(YamlText.Write(Map((name, value))), Column(map.Children[0].Key)));
+            InsertLines(map, YamlText.Write(Map((name, value))), Column(map.Children[0].Key), isItem: false);
     }
 
     void Add(YamlSequenceNode list, object item)
@@ -276,21 +298,23 @@ sealed class ComposeMerge
         if (at < 0 || text[at] != '-')
             throw Unmergeable("a list is written in a form that is not changed here", list.Children[^1]);
         var column = at - (text.LastIndexOf('\n', at) + 1);
-        InsertLines(list, Indent(YamlText.Write(new List<object> { item }), column));
+        InsertLines(list, YamlText.Write(new List<object> { item }), column, isItem: true);
     }
 
     void InsertInFlow(YamlNode node, int count, string entry)
     {
-        var at = Position(node.End) - 1;
+        var at = End(node) - 1;
         var last = text.AsSpan(0, at).TrimEnd();
-        edits.Add((at, 0, count == 0 || last[^1] == ',' ? entry : $", {entry}"));
+        edits.Add((at, 0, count == 0 || last[^1] == ',' ? entry : $", {entry}", 0));
     }
 
     /// <summary>Inserts whole lines behind the last one of a node.</summary>
-    void InsertLines(YamlNode node, string lines)
+    void InsertLines(YamlNode node, string yaml, int column, bool isItem)
     {
+        var lines = Indent(yaml, column);
+        var depth = (2 * column) + (isItem ? 1 : 0);
         var end = text.IndexOf('\n', ContentEnd(node));
-        edits.Add(end < 0 ? (text.Length, 0, newline + lines.TrimEnd('\r', '\n')) : (end + 1, 0, lines));
+        edits.Add(end < 0 ? (text.Length, 0, newline + lines.TrimEnd('\r', '\n'), depth) : (end + 1, 0, lines, depth));
     }
 
     /// <summary>Where what a node says ends: a block's own end is where the next thing begins, behind comments.</summary>
@@ -306,7 +330,7 @@ sealed class ComposeMerge
                     ? throw Unmergeable("a list ends in an alias", list.Children[^2])
                     : ContentEnd(list.Children[^1]);
             default:
-                var end = Position(node.End);
+                var end = End(node);
                 while (end > 0 && char.IsWhiteSpace(text[end - 1]))
                     end--;
                 return end;
@@ -316,23 +340,21 @@ sealed class ComposeMerge
     string Edit()
     {
         var changed = new StringBuilder(text);
-        // From the end, so that positions before it stay; of two at one place, the one planned first comes first.
-        foreach (var (at, length, insert) in edits.Select((e, i) => (e, i)).OrderByDescending(x => x.e.At).ThenByDescending(x => x.i).Select(x => x.e))
+        // From the end, so that positions before it stay; of two at one place, the last one first.
+        foreach (var (at, length, insert, _) in edits.OrderBy(e => e.At).ThenByDescending(e => e.Depth).Reverse())
             changed.Remove(at, length).Insert(at, insert);
         return changed.ToString();
     }
 
     /// <summary>Whether all that was there is there still, but for what was to be replaced.</summary>
-    bool Holds(YamlNode after, YamlNode before, string at) => (after, before) switch
+    bool Holds(YamlNode after, YamlNode before) => (after, before) switch
     {
         _ when before is YamlScalarNode { Value: "" or null } or YamlMappingNode { Children.Count: 0 } or YamlSequenceNode { Children.Count: 0 } => true,
-        (YamlScalarNode a, YamlScalarNode b) => string.Equals(a.Value, b.Value, StringComparison.Ordinal) || replaced.Contains($"{b.Start.Index}"),
-        (YamlMappingNode a, YamlMappingNode b) => b.Children.All(e => Child(a, ((YamlScalarNode)e.Key).Value!) is { } value && Holds(value, e.Value, at)),
-        (YamlSequenceNode a, YamlSequenceNode b) => b.Children.Count <= a.Children.Count && b.Children.Zip(a.Children).All(p => Holds(p.Second, p.First, at)),
+        (YamlScalarNode a, YamlScalarNode b) => string.Equals(a.Value, b.Value, StringComparison.Ordinal) || replaced.Contains(b.Start.Index),
+        (YamlMappingNode a, YamlMappingNode b) => b.Children.All(e => Child(a, ((YamlScalarNode)e.Key).Value!) is { } value && Holds(value, e.Value)),
+        (YamlSequenceNode a, YamlSequenceNode b) => b.Children.Count <= a.Children.Count && b.Children.Zip(a.Children).All(p => Holds(p.Second, p.First)),
         _ => false,
     };
-
-    string Lines(string yaml, int column) => Indent(yaml, column);
 
     string Indent(string yaml, int column) =>
         string.Concat(yaml.ReplaceLineEndings("\n").TrimEnd('\n').Split('\n').Select(line => $"{new string(' ', column)}{line}{newline}"));
@@ -345,6 +367,8 @@ sealed class ComposeMerge
     }
 
     static int Column(YamlNode node) => (int)node.Start.Column - 1;
+
+    int End(YamlNode node) => node is YamlScalarNode ? Position(node.End) : ends[node.Start.Index];
 
     static int Position(Mark mark) => (int)mark.Index;
 

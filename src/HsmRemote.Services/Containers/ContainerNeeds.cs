@@ -102,7 +102,7 @@ sealed class ContainerNeeds
 
     void AddGroup()
     {
-        if (!socket.GroupMayConnect || socket.GroupId is not { } id || (id == 0 && !user.IsUnknown))
+        if (!socket.GroupMayConnect || socket.GroupId is not { } id || (id == 0 && !user.IsImages))
         {
             throw new HsmRemoteException(
                 "SocketNotShared", FailureKind.InvalidOperation,
@@ -119,7 +119,7 @@ sealed class ContainerNeeds
 
         group = id.ToString(CultureInfo.InvariantCulture);
         Because("Group", $"{group}, the socket's, by number: writing to the socket is connecting ({socket.Description}), and no group of the image has to have that number or a name."
-            + (user.IsUnknown ? " The image's own user is not known here; root would not need it." : ""));
+            + (user.IsImages ? " The image's own user is not known here; root would not need it." : ""));
     }
 
     /// <summary>An engine that runs as root puts the container into a user namespace: all its ids are others on the host.</summary>
@@ -143,7 +143,7 @@ sealed class ContainerNeeds
     void Rootless()
     {
         // The image's own user is taken for root, which is what most images have.
-        var isOwner = user.IsRoot || (user.IsUnknown && user.Name is null);
+        var isOwner = user.IsRoot || user.IsImages;
         if (socket.OthersMayConnect && !socket.HasPeerCheck)
         {
             Because("Group", $"None: every process of the host may connect ({socket.Description}).");

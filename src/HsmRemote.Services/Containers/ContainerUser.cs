@@ -28,7 +28,8 @@ sealed record ContainerUser(uint? Id, uint? GroupId, string? Name)
 
     internal bool IsRoot => Id == 0;
 
-    internal bool IsUnknown => Id is null;
+    /// <summary>Whether it is the image's own, which may be anybody.</summary>
+    internal bool IsImages => Id is null && Name is null;
 
     /// <summary>As engines take it; null: nothing is said.</summary>
     public override string? ToString() => Name ?? (Id is null ? null : string.Create(CultureInfo.InvariantCulture, $"{Id}:{GroupId}"));
