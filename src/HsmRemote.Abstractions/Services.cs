@@ -16,6 +16,9 @@ public interface IHsmRemoteServices
 
     /// <summary>Tests of sockets.</summary>
     IP11SocketService Sockets { get; }
+
+    /// <summary>What containers need, and what they have.</summary>
+    IP11ContainerService Containers { get; }
 }
 
 /// <summary>Where a service says what it is doing. Safe to call from any thread.</summary>

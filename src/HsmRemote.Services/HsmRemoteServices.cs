@@ -1,3 +1,4 @@
+using HsmRemote.Services.Containers;
 using HsmRemote.Services.Pkcs11;
 using HsmRemote.Services.Server;
 using HsmRemote.Services.Sockets;
@@ -18,4 +19,7 @@ public sealed class HsmRemoteServices : IHsmRemoteServices
 
     /// <inheritdoc/>
     public IP11SocketService Sockets { get; } = new P11SocketService();
+
+    /// <inheritdoc/>
+    public IP11ContainerService Containers { get; } = new P11ContainerService();
 }

@@ -63,6 +63,25 @@ public sealed class ContainerNameCompleter : ValueCompleter
     }
 }
 
+/// <summary>Completes the names of the images of this host.</summary>
+public sealed class ImageNameCompleter : ValueCompleter
+{
+    // Nobody waits longer for TAB.
+    static readonly TimeSpan Patience = TimeSpan.FromSeconds(1);
+
+    private protected override IEnumerable<string> Values()
+    {
+        using var patience = new CancellationTokenSource(Patience);
+        return ServiceLoader.Services.Containers.ImagesAsync(patience.Token).GetAwaiter().GetResult();
+    }
+}
+
+/// <summary>Completes the names of OCI runtimes.</summary>
+public sealed class RuntimeNameCompleter : ValueCompleter
+{
+    private protected override IEnumerable<string> Values() => ["crun", "runc"];
+}
+
 static class Accounts
 {
     internal static IEnumerable<string> Names(string file) => File.ReadLines(file).Select(line => line.Split(':')[0]);
