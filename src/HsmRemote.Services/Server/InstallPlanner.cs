@@ -20,16 +20,26 @@ static class InstallPlanner
         var wanted = Decide(spec, layout, installed);
         InstanceRules.CheckSocketPath(wanted.SocketPath, spec.Name, servers);
         InstanceRules.CheckGroup(wanted.Group, spec.GroupId);
+        InstanceRules.CheckConfigDirectory(layout);
         var target = spec.TargetUri is null ? null : TargetUriPolicy.Apply(spec.TargetUri, reporter);
+
+        var packages = await PackagePlanner.PlanAsync(spec, cancellationToken);
+        var p11Kit = P11KitInstallation.Command(isToBeInstalled: packages is not null);
 
         var units = new Dictionary<string, string>(StringComparer.Ordinal)
         {
             [layout.SocketUnitPath] = InstanceUnits.Socket(wanted),
-            [layout.ServiceTemplatePath] = InstanceUnits.Service(wanted, P11KitInstallation.Command(), [SoftHsmStore.Directory()]),
+            [layout.ServiceTemplatePath] = InstanceUnits.Service(wanted, p11Kit, [SoftHsmStore.Directory()]),
         };
         var unitSteps = units.Select(unit => Ensure(unit.Key, unit.Value)).OfType<PlanStep>().ToList();
         if (unitSteps.Count > 0)
-            await UnitVerifier.VerifyAsync(units.ToDictionary(u => Path.GetFileName(u.Key), u => u.Value, StringComparer.Ordinal), cancellationToken);
+        {
+            // systemd complains of a program that is not there, which it will be by then.
+            await UnitVerifier.VerifyAsync(
+                units.ToDictionary(u => Path.GetFileName(u.Key), u => packages is null ? u.Value : u.Value.Replace(p11Kit, "/bin/sh", StringComparison.Ordinal), StringComparer.Ordinal),
+                cancellationToken);
+        }
+
 
         var socket = systemd.Load(layout.SocketUnit);
         var isActive = socket?.Text("ActiveState") is "active";
@@ -37,10 +47,17 @@ static class InstallPlanner
         var restart = isActive && unitSteps.Exists(s => string.Equals(s.Change.Target, layout.SocketUnitPath, StringComparison.Ordinal));
 
         List<PlanStep> steps = [];
+        if (packages is not null)
+            steps.Add(packages);
+        if (restart)
+            steps.Add(UnitStep.Stop(systemd, layout.SocketUnit));
+        // What tells of the old form goes after it, and the units come before what belongs to them: a run that was cut short
+        // is found, and finished by the next.
+        var newGroup = Accounts.FindGroup(wanted.Group) is null;
+        RemoveOldForm(systemd, wanted, installed, InstanceGroup.Owned(layout), newGroup, steps, reporter);
+        steps.AddRange(unitSteps);
         if (!Directory.Exists(layout.ConfigDirectory))
             steps.Add(new CreateDirectoryStep(layout.ConfigDirectory));
-        var newGroup = Accounts.FindGroup(wanted.Group) is null;
-        var ownedGroup = InstanceGroup.Owned(layout);
         if (newGroup)
         {
             if (Ensure(layout.SysusersPath, InstanceGroup.SysusersFile(spec.Name, wanted.Group, spec.GroupId)) is { } sysusers)
@@ -53,9 +70,6 @@ static class InstallPlanner
         if ((target is not null || !config.Exists) && config.Retarget(target ?? []) is { } retarget)
             steps.Add(retarget);
 
-        if (restart)
-            steps.Add(UnitStep.Stop(systemd, layout.SocketUnit));
-        steps.AddRange(unitSteps);
         if (unitSteps.Count > 0 || socket?.Flag("NeedDaemonReload") is true)
             steps.Add(UnitStep.Reload(systemd));
         if (systemd.FileState(layout.SocketUnit) is not "enabled")
@@ -63,7 +77,6 @@ static class InstallPlanner
         if (restart || !isActive)
             steps.Add(UnitStep.Start(systemd, layout.SocketUnit));
 
-        RemoveOldForm(systemd, wanted, installed, ownedGroup, newGroup, steps, reporter);
         return new ChangePlan(spec.Name, steps, systemd);
     }
 

@@ -17,6 +17,12 @@ sealed class P11KitServerService : IP11KitServerService
         }
     }
 
+    public Task<IDisposable> LockAsync(string name, P11KitServerScope scope, IReporter reporter, CancellationToken cancellationToken)
+    {
+        SystemBus.RequireBooted();
+        return InstanceLock.TakeAsync(name, scope, reporter, cancellationToken);
+    }
+
     public IReadOnlyList<P11KitServer> Get(IReporter reporter)
     {
         using var systemd = new SystemdManager();

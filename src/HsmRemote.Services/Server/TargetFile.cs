@@ -82,7 +82,7 @@ sealed class TargetFile
                 + "# Set-P11TargetUri writes it, and checks what it writes. It holds at the next connection.\n")
             : environment;
         var after = FileImage.Ours(before.With(InstanceLayout.TargetVariable, wanted).ToString());
-        return new WriteFileStep(Path, image, image is null ? after : image with { Content = after.Content });
+        return new WriteFileStep(Path, image, image is null ? after : image.With(after.Content));
     }
 
     HsmRemoteException Malformed(string error) => new(

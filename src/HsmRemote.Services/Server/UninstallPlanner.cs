@@ -62,6 +62,16 @@ static class UninstallPlanner
     {
         if (!Directory.Exists(directory))
             return;
+        if (new DirectoryInfo(directory).LinkTarget is not null)
+        {
+            // What is behind it is somebody else's; a link of a directory that is wholly ours goes.
+            if (ours is null)
+                steps.Add(new RemoveFileStep(directory));
+            else
+                reporter.Warning($"The link {directory} stays, and so do the files behind it.");
+            return;
+        }
+
         var files = Directory.GetFiles(directory).Where(path => ours is null || ours.Contains(path, StringComparer.Ordinal)).ToList();
         steps.AddRange(files.Select(path => new RemoveFileStep(path)));
         if (Directory.GetFileSystemEntries(directory).Length == files.Count)

@@ -40,6 +40,16 @@ public sealed class InstallP11KitServerCommand : ChangeCommand
     [AllowEmptyCollection]
     public string[]? TargetUri { get; set; }
 
+    /// <summary>Modules that have to be there: softhsm2, opensc, tpm2, or the name of a package.</summary>
+    [Parameter]
+    [ArgumentCompleter(typeof(ModulePackageCompleter))]
+    [ValidateNotNullOrEmpty]
+    public string[] Module { get; set; } = [];
+
+    /// <summary>Installs p11-kit and the modules with the host's package manager where they are missing.</summary>
+    [Parameter]
+    public SwitchParameter InstallPackage { get; set; }
+
     /// <inheritdoc/>
     protected override void ProcessRecord() => Attempt(() =>
     {
@@ -51,9 +61,12 @@ public sealed class InstallP11KitServerCommand : ChangeCommand
             Group = Group,
             GroupId = GroupId,
             TargetUri = TargetUri?.Select(uri => ParseUri(uri, nameof(TargetUri))).ToList(),
+            Modules = Module,
+            InstallPackage = InstallPackage,
         };
         Carry(
-            Await((reporter, cancellation) => Services.Servers.PlanInstallAsync(spec, reporter, cancellation)),
+            Name,
+            (reporter, cancellation) => Services.Servers.PlanInstallAsync(spec, reporter, cancellation),
             $"Install the p11-kit server '{Name}'");
     });
 }

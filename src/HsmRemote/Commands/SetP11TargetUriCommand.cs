@@ -52,7 +52,8 @@ public sealed class SetP11TargetUriCommand : ChangeCommand
         foreach (var (name, uris) in targets)
         {
             Attempt(() => Carry(
-                Await(reporter => Services.Servers.PlanTarget(name, uris, reporter)),
+                name,
+                (reporter, _) => Task.FromResult(Services.Servers.PlanTarget(name, uris, reporter)),
                 $"Set the target of the p11-kit server '{name}'"));
         }
     }

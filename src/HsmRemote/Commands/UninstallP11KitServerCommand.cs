@@ -20,7 +20,8 @@ public sealed class UninstallP11KitServerCommand : ChangeCommand
         foreach (var name in Name)
         {
             Attempt(() => Carry(
-                Await(reporter => Services.Servers.PlanUninstall(name, reporter)),
+                name,
+                (reporter, _) => Task.FromResult(Services.Servers.PlanUninstall(name, reporter)),
                 $"Uninstall the p11-kit server '{name}'"));
         }
     }
