@@ -13,7 +13,7 @@ public abstract class CrashTests
         var before = interference.Snapshot();
         var calls = interference.Count(command);
         var after = interference.Snapshot();
-        Assert.NotEqual(before, after);
+        Assert.NotEqual(before.Text, after.Text);
         Assert.False(after.HasLeftovers, after.Text);
         interference.Reset();
         Assert.Equal(before.Text, interference.Snapshot().Text);
@@ -26,7 +26,7 @@ public abstract class CrashTests
             var killed = interference.Run(command, "kill", at);
             Assert.True(killed.ExitCode == 137, $"Not killed at {calls[at - 1]}: {killed}");
             var left = interference.Snapshot();
-            var odd = left.Settled.Split("--- units")[0].Split('\n').Where(line => !allowed.Contains(line) && !IsMetadata(line)).ToList();
+            var odd = left.Settled.Split("--- units")[0].Split('\n').Where(line => line.Length > 0 && !allowed.Contains(line) && !IsMetadata(line)).ToList();
             Assert.True(odd.Count == 0, $"After a kill at {calls[at - 1]} there is what was there neither before nor after: {string.Join('\n', odd)}");
             if (string.Equals(left.Text, before.Text, StringComparison.Ordinal))
                 continue;
@@ -54,7 +54,10 @@ public abstract class CrashTests
         var calls = interference.Count(command);
         interference.Reset();
 
-        for (var at = 1; at <= calls.Count; at++)
+        // What comes before only reads, in as many calls as there are units to look at.
+        const int CallsOfFirstStep = 6;
+        var first = calls.ToList().FindIndex(call => call.Contains(" /etc/", StringComparison.Ordinal) || call.EndsWith(" /run/crash", StringComparison.Ordinal));
+        for (var at = Math.Max(1, first - CallsOfFirstStep); at <= calls.Count; at++)
         {
             var failed = interference.Run(command, "fail", at);
             var now = interference.Snapshot();
@@ -74,7 +77,7 @@ public abstract class CrashTests
         }
     }
 
-    // The line of a directory or a link, which has a mode and an owner of its own at any time.
+    // What systemd makes below /run has its mode and owner a moment after it has its name.
     static bool IsMetadata(string line) => line.StartsWith("run/", StringComparison.Ordinal);
 
     static string Difference(Interference.State expected, Interference.State actual)

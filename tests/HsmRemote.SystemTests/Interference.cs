@@ -19,7 +19,7 @@ sealed class Interference : IAsyncDisposable
         echo '--- groups'
         sort etc/group etc/gshadow
         echo '--- units'
-        systemctl list-unit-files --plain --no-legend
+        systemctl list-unit-files --plain --no-legend | grep {{Name}} || true
         systemctl list-units --all --plain --no-legend | grep {{Name}} | sort || true
         systemctl show -P NeedDaemonReload -P ActiveState {{Name}}.socket
         """;
@@ -58,8 +58,6 @@ sealed class Interference : IAsyncDisposable
             await made.sandbox.InitializeAsync();
             var bytes = Convert.ToBase64String(File.ReadAllBytes(library));
             made.sandbox.Run(SandboxFixture.DefaultDeadline, bytes, "bash", "-c", $"base64 -d >{Library}").Succeeded();
-            // Directories that the first group and the first enabled unit make, and that stay.
-            made.sandbox.Shell("groupadd --system crash-first; groupdel crash-first; mkdir -p /etc/systemd/system/sockets.target.wants").Succeeded();
             if (setUp.Length > 0)
                 made.sandbox.HsmRemote(setUp).Succeeded();
             made.sandbox.Shell($"tar -cf /opt/before.tar -C / etc/systemd/system etc/group etc/gshadow $(cd /; ls -d etc/{Name} || true)").Succeeded();

@@ -43,26 +43,29 @@ static class AtomicFile
     {
         // An administrator's link stays: what it leads to is replaced.
         using var place = Place.Open(path);
-        RemoveLeftovers(place.FullPath);
+        // p11-kit reads every file of a directory of modules, whatever it is called: there a file is made ready in the one above.
+        using var above = IsModuleDirectory(place.DirectoryPath) ? Place.Open(place.DirectoryPath) : null;
+        var ready = (above ?? place).Directory;
+        RemoveLeftovers(Path.Combine((above ?? place).DirectoryPath, place.Name));
         var beside = $"{Prefix(place.Name)}{Path.GetRandomFileName()}{Ending}";
         try
         {
             // 0600 before the first byte, whatever the mode will be: the content may be a secret.
-            using (var file = openat(place.Directory, beside, WriteOnly | Create | Exclusive | NoFollow | CloseOnExec, 0x180))
+            using (var file = openat(ready, beside, WriteOnly | Create | Exclusive | NoFollow | CloseOnExec, 0x180))
             {
                 if (file.IsInvalid)
-                    throw Failure(Path.Combine(place.DirectoryPath, beside));
+                    throw Failure(Path.Combine((above ?? place).DirectoryPath, beside));
                 RandomAccess.Write(file, image.Content, 0);
                 Check(fchown(file, image.UserId, image.GroupId), path);
                 Check(fchmod(file, (uint)image.Mode), path);
                 Check(fsync(file), path);
             }
 
-            Check(renameat(place.Directory, beside, place.Directory, place.Name), path);
+            Check(renameat(ready, beside, place.Directory, place.Name), path);
         }
         catch
         {
-            _ = unlinkat(place.Directory, beside, 0);
+            _ = unlinkat(ready, beside, 0);
             throw;
         }
 
@@ -90,6 +93,10 @@ static class AtomicFile
             Path.GetFileName(file) is var name && name.StartsWith(prefix, StringComparison.Ordinal) && name.EndsWith(Ending, StringComparison.Ordinal)))
             Delete(left);
     }
+
+    static bool IsModuleDirectory(string directory) =>
+        directory.EndsWith("/pkcs11/modules", StringComparison.Ordinal)
+        && FileStatus.TryRead(directory, out var own) == 0 && FileStatus.TryRead(Path.GetDirectoryName(directory)!, out var other) == 0 && own.IsOnSameDeviceAs(other);
 
     static string Prefix(string name) => $".{name}.";
 }

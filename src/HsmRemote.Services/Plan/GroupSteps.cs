@@ -39,7 +39,12 @@ sealed class RemoveGroupStep(Group group)
             await RemoveAsync(group.Name);
     }
 
-    internal override Task UndoAsync() => RunAsync("groupadd", "--system", "--gid", group.Id.ToString(CultureInfo.InvariantCulture), group.Name);
+    // By what made it, so that its entries are the same again.
+    internal override Task UndoAsync() => Accounts.FindGroup(group.Name) is null
+        ? RunAsync("systemd-sysusers", "--inline", $"g {group.Name} {group.Id.ToString(CultureInfo.InvariantCulture)}")
+        : Task.CompletedTask;
+
+    internal override bool IsUndoneWhenFailed => true;
 
     internal static Task RemoveAsync(string group) => RunAsync("groupdel", group);
 

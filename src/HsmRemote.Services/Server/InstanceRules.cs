@@ -64,6 +64,7 @@ static partial class InstanceRules
         if (!path.StartsWith('/') || path.EndsWith('/') || path.Any(char.IsControl)
             || !string.Equals(Path.GetFullPath(path), path, StringComparison.Ordinal))
             throw Invalid("it must be absolute, without '.' or '..', and the path of a file");
+        SystemdText.RequireLine(path, "the socket's path");
         if (Encoding.UTF8.GetByteCount(path) is > UnixSocketConnector.MaxPathBytes and var length)
             throw Invalid($"it has {length} bytes, and Linux allows a socket's path {UnixSocketConnector.MaxPathBytes}");
         if (FileStatus.TryRead(path, out var status) == 0 && !status.IsSocket)

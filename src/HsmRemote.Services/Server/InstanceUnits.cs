@@ -20,7 +20,7 @@ static class InstanceUnits
         .Section("Socket")
         .SetLiteral("ListenStream", instance.SocketPath)
         .Set("SocketUser", "root")
-        .Set("SocketGroup", instance.Group)
+        .SetLiteral("SocketGroup", instance.Group)
         .Set("SocketMode", Convert.ToString((int)instance.SocketMode, 8).PadLeft(4, '0'))
         .Set("DirectoryMode", "0755")
         .Set("RemoveOnStop", "yes")

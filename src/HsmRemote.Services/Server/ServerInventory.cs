@@ -72,7 +72,7 @@ static partial class ServerInventory
             Enabled = listener.Text("UnitFileState") is "enabled" or "enabled-runtime",
             SocketPath = socket is null
                 ? SocketArgument().Match(command) is { Success: true } path ? path.Groups["path"].Value : null
-                : socket.Rows("Listen").Where(row => row[0] is "Stream").Select(row => (string)row[1]!).FirstOrDefault(),
+                : socket.Rows("Listen").Where(row => row[0] is "Stream").Select(row => SystemdText.Unescape((string)row[1]!)).FirstOrDefault(),
             SocketMode = socket?.Number("SocketMode") is { } bits ? Convert.ToString((int)bits, 8).PadLeft(4, '0') : null,
             SocketUser = socket is null ? null : socket.Text("SocketUser") is { Length: > 0 } owner ? owner : "root",
             Group = group,

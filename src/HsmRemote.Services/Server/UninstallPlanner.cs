@@ -9,7 +9,9 @@ static class UninstallPlanner
     internal static IChangePlan Plan(ISystemdManager systemd, InstanceLayout layout, IReporter reporter)
     {
         var installed = ServerInventory.Find(systemd, layout.Name, reporter);
-        if (installed is { IsManaged: false })
+        var units = new[] { layout.SocketUnitPath, layout.ServiceTemplatePath }.Where(ServerInventory.IsOurs).ToList();
+        // A run that was cut short may have removed a unit of ours that systemd has loaded still.
+        if (installed is { IsManaged: false } && units.Count == 0)
         {
             throw new HsmRemoteException(
                 "NotManaged", FailureKind.InvalidOperation, $"'{layout.Name}' was not installed by HsmRemote: its unit is {installed.UnitPath}.",
@@ -17,7 +19,6 @@ static class UninstallPlanner
         }
 
         List<PlanStep> steps = [];
-        var units = new[] { layout.SocketUnitPath, layout.ServiceTemplatePath }.Where(ServerInventory.IsOurs).ToList();
         if (units.Count == 0)
             return new ChangePlan(layout.Name, steps, systemd);
 
