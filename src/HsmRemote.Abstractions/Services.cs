@@ -103,6 +103,17 @@ public interface IP11KitServerService
     /// <exception cref="HsmRemoteException">The caller is not root, and it is the machine's.</exception>
     void RequireRights(string name, P11KitServerScope? scope);
 
+    /// <summary>
+    /// Waits until no other run changes an instance, and keeps others waiting until what this gives is disposed. A plan that
+    /// is to be applied is made while it is held.
+    /// </summary>
+    /// <param name="name">The instance, which need not be there.</param>
+    /// <param name="scope">Whose it is; null: the one that there is.</param>
+    /// <param name="reporter">Told who is waited for.</param>
+    /// <param name="cancellationToken">Ends the waiting.</param>
+    /// <exception cref="HsmRemoteException">There is no systemd here, or another run takes longer than five minutes.</exception>
+    Task<IDisposable> LockAsync(string name, P11KitServerScope? scope, IReporter reporter, CancellationToken cancellationToken);
+
     /// <summary>Every instance that there is, by name.</summary>
     IReadOnlyList<P11KitServer> Get(IReporter reporter);
 

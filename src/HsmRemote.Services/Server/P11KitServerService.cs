@@ -19,10 +19,14 @@ sealed class P11KitServerService : IP11KitServerService
 
     public void RequireRights(string name, P11KitServerScope? scope)
     {
-        if ((scope ?? (HasOwn(name) ? P11KitServerScope.User : P11KitServerScope.System)) == P11KitServerScope.System)
+        if (ScopeOf(name, scope) == P11KitServerScope.System)
             RequireRoot();
+    }
 
-        static bool HasOwn(string name) => ServerInventory.ServiceUnits(P11KitServerScope.User, name).Any();
+    public Task<IDisposable> LockAsync(string name, P11KitServerScope? scope, IReporter reporter, CancellationToken cancellationToken)
+    {
+        SystemBus.RequireBooted();
+        return InstanceLock.TakeAsync(new InstanceLayout(name, ScopeOf(name, scope)), reporter, cancellationToken);
     }
 
     public IReadOnlyList<P11KitServer> Get(IReporter reporter)
@@ -78,6 +82,10 @@ sealed class P11KitServerService : IP11KitServerService
         var path = ConfigPath(Find(managers, name, new NoReporter(), scope));
         return new P11TargetUri { Name = name, Uri = TargetFile.Read(name, path).Uris(), Path = path };
     }
+
+    /// <summary>Whose instance is meant.</summary>
+    static P11KitServerScope ScopeOf(string name, P11KitServerScope? scope) =>
+        scope ?? (ServerInventory.ServiceUnits(P11KitServerScope.User, name).Any() ? P11KitServerScope.User : P11KitServerScope.System);
 
     static P11KitServer Find(SystemdManagers managers, string name, IReporter reporter, P11KitServerScope? scope)
     {

@@ -86,7 +86,7 @@ sealed class TargetFile
                 + "# Set-P11TargetUri writes it, and checks what it writes.\n")
             : environment;
         var after = FileImage.Ours(before.With(InstanceLayout.TargetVariable, wanted).ToString(), scope);
-        return new WriteFileStep(Path, image, image is null ? after : image with { Content = after.Content });
+        return new WriteFileStep(Path, image, image is null ? after : image.With(after.Content));
     }
 
     HsmRemoteException Malformed(string error) => new(

@@ -61,8 +61,9 @@ public sealed class SetP11TargetUriCommand : ChangeCommand
             {
                 RequireRights(name, Scope);
                 Carry(
-                    Await(reporter => Services.Servers.PlanTarget(name, uris, reporter, Scope)),
-                    $"Set the target of the p11-kit server '{name}'");
+                    name,
+                    (reporter, _) => Task.FromResult(Services.Servers.PlanTarget(name, uris, reporter, Scope)),
+                    $"Set the target of the p11-kit server '{name}'", Scope);
             });
         }
     }
