@@ -9,8 +9,8 @@ switch (args)
     case ["client"]:
         await ClientBenchmark.RunAsync();
         return;
-    case ["objects"]:
-        ObjectBenchmark.Run(rounds: 5);
+    case ["objects", .. var rest]:
+        ObjectBenchmark.Run(rest is [var times] ? int.Parse(times) : 5);
         return;
 }
 
