@@ -12,7 +12,7 @@ var only = args is ["client" or "objects" or "socket" or "frontier", ..] ? args[
 if (only is null or "client")
     await ClientBenchmark.RunAsync();
 if (only is null or "objects")
-    ObjectBenchmark.Run(rounds: 5);
+    ObjectBenchmark.Run(args is ["objects", var times] ? int.Parse(times) : 5);
 if (only is "client" or "objects")
     return;
 var loop = SocketBenchmark.Prepare();
