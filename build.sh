@@ -22,7 +22,7 @@ test_packages=(
     swtpm libtpm2-pkcs11-1 libtss2-tcti-swtpm0 # a TPM
     gcc libc6-dev # a module that crashes
     systemd-container dbus procps # the sandbox
-    podman crun mmdebstrap # the container of the demo, which is a test too
+    podman crun mmdebstrap uidmap catatonit docker-compose # containers: those of the demo, rootless ones, pods, compose files
 )
 bench_packages=(gcc libc6-dev libp11-kit-dev)
 

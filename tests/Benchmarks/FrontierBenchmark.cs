@@ -46,7 +46,7 @@ static class FrontierBenchmark
             Thread.Sleep(10);
         points.Add(new("p11-kit server, as it is", DaemonSocket, Daemon, Daemon));
 
-        var ours = SandboxDirectives.Of(SandboxRequest.Nothing, ModuleNeeds.OfThisHost(new Dictionary<string, string>(StringComparer.Ordinal)), []);
+        var ours = SandboxDirectives.Of(SandboxRequest.Nothing, ModuleNeeds.OfThisHost(new Dictionary<string, string>(StringComparer.Ordinal), P11KitServerScope.System), []);
         points.Add(PerConnection("nothing", "per connection, no directive", []));
         points.Add(PerConnection("filters", "per connection, our filters of system calls", [.. ours.Where(d => Filters.Contains(d.Directive))]));
         points.Add(PerConnection("mounts", "per connection, our mounts", [.. ours.Where(d => Mounts.Contains(d.Directive))]));

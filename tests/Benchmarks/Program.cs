@@ -1,11 +1,19 @@
 using HsmRemote.Benchmarks;
 
-// './build.sh Bench' runs this in tests/sandbox.sh. With 'client' as its argument it needs neither that nor root.
+// './build.sh Bench' runs this in tests/sandbox.sh. With 'client' or 'objects' as its argument it needs neither that nor root.
+if (args is ["fill", var library, var pin, var count])
+{
+    SoftHsmFiller.Fill(library, pin, int.Parse(count));
+    return;
+}
+
 var rounds = args is [.., "--rounds", var number] ? int.Parse(number) : 40;
-var only = args is ["client" or "socket" or "frontier", ..] ? args[0] : null;
+var only = args is ["client" or "objects" or "socket" or "frontier", ..] ? args[0] : null;
 if (only is null or "client")
     await ClientBenchmark.RunAsync();
-if (only is "client")
+if (only is null or "objects")
+    ObjectBenchmark.Run(rounds: 5);
+if (only is "client" or "objects")
     return;
 var loop = SocketBenchmark.Prepare();
 if (only is null or "socket")

@@ -12,7 +12,7 @@ public sealed class InstallTests(SandboxFixture sandbox)
         Assert.Equal("inst-new", Text(result, "Name"));
         Assert.True(result.GetProperty("Changed").GetBoolean());
         Assert.Equal(
-            ["CreateDirectory", "CreateFile", "CreateGroup", "CreateFile", "CreateFile", "CreateFile", "ReloadManager", "EnableUnit", "StartUnit"],
+            ["CreateDirectory", "CreateFile", "CreateGroup", "CreateFile", "CreateFile", "CreateFile", "EnableUnit", "ReloadManager", "StartUnit"],
             result.GetProperty("Changes").EnumerateArray().Select(c => Text(c, "Kind")));
 
         Assert.Equal("660 root inst-new-users socket", sandbox.Run("stat", "-c", "%a %U %G %F", "/run/inst-new/pkcs11").Succeeded());
@@ -76,7 +76,7 @@ public sealed class InstallTests(SandboxFixture sandbox)
             .Succeeded();
         // A stopped instance says less; what it is to be is given.
         var result = sandbox.HsmRemote("Install-P11KitServer -Name inst-drift -SocketMode 0660").SucceededWithOne();
-        Assert.Equal(["ReplaceFile", "ReloadManager", "EnableUnit", "StartUnit"], result.GetProperty("Changes").EnumerateArray().Select(c => Text(c, "Kind")));
+        Assert.Equal(["ReplaceFile", "EnableUnit", "ReloadManager", "StartUnit"], result.GetProperty("Changes").EnumerateArray().Select(c => Text(c, "Kind")));
         Assert.Equal("660", sandbox.Run("stat", "-c", "%a", "/run/inst-drift/pkcs11").Succeeded());
         Assert.Equal("644", sandbox.Run("stat", "-c", "%a", "/etc/systemd/system/inst-drift.socket").Succeeded());
     }

@@ -21,13 +21,14 @@ sealed record ModuleNeeds(
     static readonly string[] Programs = ["remote", "p11-kit-remote"];
 
     /// <summary>The needs of the modules that p11-kit is configured with.</summary>
-    internal static ModuleNeeds OfThisHost(IReadOnlyDictionary<string, string> environment) =>
-        Of(Programs.SelectMany(ModuleConfiguration.Read).Select(module => (module.Path, module.Remote)), environment);
+    internal static ModuleNeeds OfThisHost(IReadOnlyDictionary<string, string> environment, P11KitServerScope scope) =>
+        Of(Programs.SelectMany(ModuleConfiguration.Read).Select(module => (module.Path, module.Remote)), environment, scope);
 
     /// <summary>The needs of modules.</summary>
     /// <param name="modules">The library of each, or where it is reached.</param>
     /// <param name="environment">The variables that they will have.</param>
-    internal static ModuleNeeds Of(IEnumerable<(string? Path, string? Remote)> modules, IReadOnlyDictionary<string, string> environment)
+    /// <param name="scope">Whose server loads them.</param>
+    internal static ModuleNeeds Of(IEnumerable<(string? Path, string? Remote)> modules, IReadOnlyDictionary<string, string> environment, P11KitServerScope scope = P11KitServerScope.System)
     {
         var (stores, visible, devices, variables) = (new SortedSet<string>(StringComparer.Ordinal), new SortedSet<string>(StringComparer.Ordinal),
             new SortedSet<string>(StringComparer.Ordinal), new SortedSet<string>(StringComparer.Ordinal));
@@ -42,7 +43,7 @@ sealed record ModuleNeeds(
             if (file.StartsWith("libsofthsm2", StringComparison.Ordinal))
             {
                 // It writes to its store even to read: it locks.
-                stores.Add(SoftHsmStore.Directory(File(SoftHsmStore.Variable)));
+                stores.Add(SoftHsmStore.Directory(File(SoftHsmStore.Variable), scope));
             }
             else if (file.Contains("opensc-pkcs11", StringComparison.Ordinal) || file.StartsWith("libykcs11", StringComparison.Ordinal))
             {

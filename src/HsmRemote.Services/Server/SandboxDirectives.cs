@@ -25,9 +25,9 @@ static class SandboxDirectives
 
     /// <summary>The directives for an instance on this host.</summary>
     /// <exception cref="HsmRemoteException">The account that it is to run as may not use the modules' stores.</exception>
-    internal static IReadOnlyList<(string Directive, string Value)> For(SandboxRequest request, IReporter reporter)
+    internal static IReadOnlyList<(string Directive, string Value)> For(SandboxRequest request, P11KitServerScope scope, IReporter reporter)
     {
-        var needs = ModuleNeeds.OfThisHost(request.Environment);
+        var needs = ModuleNeeds.OfThisHost(request.Environment, scope);
         foreach (var variable in needs.Variables)
         {
             // Native code in this session would see it, and p11-kit's tools do: only the service does not.
@@ -48,7 +48,8 @@ static class SandboxDirectives
         var groups = ServiceAccount.Groups(request.User, [.. needs.Stores, .. needs.Devices, .. request.Paths, .. request.Devices]);
         if (request.User is { } user)
             ServiceAccount.CheckStores(user, groups, [.. needs.Stores, .. request.Paths], reporter);
-        return Of(request, needs, groups);
+        var directives = Of(request, needs, groups);
+        return scope == P11KitServerScope.User ? [.. UserSandbox.Adapt(directives)] : directives;
     }
 
     /// <summary>The directives for what is asked for and needed.</summary>

@@ -25,8 +25,10 @@ sealed partial record SandboxRequest(
     internal static SandboxRequest Nothing { get; } = new([], [], new Dictionary<string, string>(StringComparer.Ordinal), null);
 
     /// <summary>What was given, else what the instance's unit remembers.</summary>
+    /// <param name="spec">What was given.</param>
+    /// <param name="places">Where the instance is, or was until now.</param>
     /// <exception cref="HsmRemoteException">Something that was given cannot be had.</exception>
-    internal static SandboxRequest Of(P11KitServerSpec spec, InstanceLayout layout)
+    internal static SandboxRequest Of(P11KitServerSpec spec, params IEnumerable<InstanceLayout> places)
     {
         foreach (var path in spec.AllowPath ?? [])
             CheckPath(path);
@@ -41,8 +43,8 @@ sealed partial record SandboxRequest(
                 $"Create it: useradd --system --no-create-home --shell /usr/sbin/nologin {user}.", user);
         }
 
-        string[] units = [layout.ServiceTemplatePath, $"{UnitFile.Directory}/{layout.Name}.service"];
-        var installed = Array.Find(units, ServerInventory.IsOurs) is { } unit ? Parse(File.ReadLines(unit)) : Nothing;
+        var units = places.SelectMany(place => new[] { place.ServiceTemplatePath, place.UnitPath(place.Service) });
+        var installed = units.FirstOrDefault(ServerInventory.IsOurs) is { } unit ? Parse(File.ReadLines(unit)) : Nothing;
         return new(
             spec.AllowPath ?? installed.Paths,
             spec.AllowDevice ?? installed.Devices,

@@ -22,6 +22,12 @@ public sealed class SetP11TargetUriCommand : ChangeCommand
     [AllowEmptyCollection]
     public string[] Uri { get; set; } = [];
 
+    /// <summary>Whose instance: the machine's, or the caller's own. By default the one that there is.</summary>
+    [Parameter]
+    public P11KitServerScope? Scope { get; set; }
+
+    private protected override bool MayBeOwn => true;
+
     /// <inheritdoc/>
     protected override void ProcessRecord()
     {
@@ -51,9 +57,13 @@ public sealed class SetP11TargetUriCommand : ChangeCommand
 
         foreach (var (name, uris) in targets)
         {
-            Attempt(() => Carry(
-                Await(reporter => Services.Servers.PlanTarget(name, uris, reporter)),
-                $"Set the target of the p11-kit server '{name}'"));
+            Attempt(() =>
+            {
+                RequireRights(name, Scope);
+                Carry(
+                    Await(reporter => Services.Servers.PlanTarget(name, uris, reporter, Scope)),
+                    $"Set the target of the p11-kit server '{name}'");
+            });
         }
     }
 }
