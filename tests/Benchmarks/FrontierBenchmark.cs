@@ -14,9 +14,6 @@ static class FrontierBenchmark
     const string UnitDirectory = "/etc/systemd/system";
     const string Remote = $"/usr/bin/p11-kit remote pkcs11:token={SocketBenchmark.Token}";
 
-    // The modes that Install-P11KitServer knows.
-    static readonly P11KitServerMode[] Modes = [P11KitServerMode.PerConnection];
-
     // What makes a mount namespace, and what a filter of system calls.
     static readonly string[] Mounts =
         ["ProtectSystem", "ProtectHome", "TemporaryFileSystem", "BindReadOnlyPaths", "InaccessiblePaths", "ReadWritePaths", "PrivateTmp", "PrivateDevices",
@@ -53,40 +50,33 @@ static class FrontierBenchmark
         points.Add(PerConnection("both", "per connection, both", [.. ours.Where(d => Mounts.Contains(d.Directive) || Filters.Contains(d.Directive))]));
         points.Add(PerConnection("more", "per connection, all of ours, and more",
             [.. ours, ("ProtectKernelTunables", "yes"), ("ProtectControlGroups", "yes")]));
-        points.Add(Acceptor("acceptor", "accepted by systemd-socket-activate, all of ours", ours));
         foreach (var point in points.Skip(1))
             SocketBenchmark.Run("systemctl", "start", $"{Path.GetFileName(Path.GetDirectoryName(point.Socket))}.socket");
 
         using var session = RunspaceFactory.CreateRunspace(InitialSessionState.CreateDefault2());
         session.Open();
         SocketBenchmark.Invoke(session, $"Import-Module '{Checkout.Manifest}'");
-        foreach (var mode in Modes)
+        foreach (var mode in Enum.GetValues<P11KitServerMode>())
         {
             var name = $"{Prefix}{mode}".ToLowerInvariant();
-            var given = mode == P11KitServerMode.PerConnection ? "" : $"-Mode {mode}";
-            SocketBenchmark.Invoke(session, $"Install-P11KitServer {name} {given} -TargetUri 'pkcs11:token={SocketBenchmark.Token}'");
-            points.Add(Of($"Install-P11KitServer {given}", name, mode == P11KitServerMode.PerConnection));
+            SocketBenchmark.Invoke(session, $"Install-P11KitServer {name} -Mode {mode} -TargetUri 'pkcs11:token={SocketBenchmark.Token}'");
+            points.Add(Of($"Install-P11KitServer -Mode {mode}", name, mode == P11KitServerMode.PerConnection));
         }
 
         Measure(points, rounds, loopProgram);
         Print(points);
     }
 
-    static Point PerConnection(string tag, string name, IReadOnlyList<(string Directive, string Value)> directives) =>
-        Write(tag, name, "@", $"ExecStart={Remote}\nStandardInput=socket\nStandardOutput=socket\nStandardError=journal\n", directives);
-
-    static Point Acceptor(string tag, string name, IReadOnlyList<(string Directive, string Value)> directives) =>
-        Write(tag, name, "", $"ExecStart=/usr/bin/systemd-socket-activate --accept --inetd {Remote}\n", directives);
-
-    static Point Write(string tag, string name, string at, string service, IReadOnlyList<(string Directive, string Value)> directives)
+    static Point PerConnection(string tag, string name, IReadOnlyList<(string Directive, string Value)> directives)
     {
         var unit = $"{Prefix}{tag}";
         File.WriteAllText(Path.Combine(UnitDirectory, $"{unit}.socket"),
-            $"[Socket]\nListenStream=/run/{unit}/pkcs11\nAccept={(at.Length > 0 ? "yes" : "no")}\nMaxConnections=256\nTriggerLimitIntervalSec=0\n");
-        File.WriteAllText(Path.Combine(UnitDirectory, $"{unit}{at}.service"),
-            $"[Service]\n{service}{string.Concat(directives.Select(d => $"{d.Directive}={d.Value}\n"))}");
+            $"[Socket]\nListenStream=/run/{unit}/pkcs11\nAccept=yes\nMaxConnections=256\nTriggerLimitIntervalSec=0\n");
+        File.WriteAllText(Path.Combine(UnitDirectory, $"{unit}@.service"),
+            $"[Service]\nExecStart={Remote}\nStandardInput=socket\nStandardOutput=socket\nStandardError=journal\n"
+            + string.Concat(directives.Select(d => $"{d.Directive}={d.Value}\n")));
         SocketBenchmark.Run("systemctl", "daemon-reload");
-        return Of(name, unit, at.Length > 0);
+        return Of(name, unit, isTemplate: true);
     }
 
     static Point Of(string name, string instance, bool isTemplate) =>
