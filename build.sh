@@ -5,7 +5,7 @@
 #   ./build.sh Docs    the module's help, from docs/en-US
 #   ./build.sh Test    Build, then every test; the last line says: N passed, N failed, N skipped
 #   ./build.sh Demo    Build, then the whole story with a software token and a container, in a throwaway sandbox
-#   ./build.sh Bench   Build, then how long Test-P11Socket takes beside other ways to a token, in a throwaway sandbox
+#   ./build.sh Bench   Build, then how long Test-P11Socket and a URI take beside other ways, in a throwaway sandbox
 #   ./build.sh Fuzz    Build, then a minute of hostile servers, and a million URIs beside libp11-kit; tests/Fuzz/Program.cs has the options
 #
 # It installs the Debian packages that the task needs and the machine lacks. What a task does is in build.ps1; this only

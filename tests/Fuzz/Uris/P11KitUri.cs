@@ -34,6 +34,20 @@ sealed partial class P11KitUri : IDisposable
         return Result == 0;
     }
 
+    /// <summary>Parses into a URI of its own, and forgets it.</summary>
+    /// <param name="text">The URI, and a NUL behind it.</param>
+    internal static unsafe void ParseOnce(byte[] text)
+    {
+        var once = New();
+        fixed (byte* start = text)
+        {
+            if (Parse(start, ForAny, once) != 0)
+                throw new InvalidOperationException("p11_kit_uri_parse refused a URI.");
+        }
+
+        FreeUri(once);
+    }
+
     unsafe int Parse(ReadOnlySpan<char> text, uint use)
     {
         var bytes = new byte[Encoding.UTF8.GetByteCount(text) + 1];
@@ -117,7 +131,7 @@ sealed partial class P11KitUri : IDisposable
     private static partial void FreeUri(nint uri);
 
     [LibraryImport(Library, EntryPoint = "p11_kit_uri_parse")]
-    internal static unsafe partial int Parse(byte* text, uint use, nint uri);
+    private static unsafe partial int Parse(byte* text, uint use, nint uri);
 
     [LibraryImport(Library, EntryPoint = "p11_kit_uri_format")]
     private static partial int Format(nint uri, uint use, out nint text);
