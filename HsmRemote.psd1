@@ -16,6 +16,7 @@
         'Install-P11KitServer'
         'Set-P11TargetUri'
         'Test-P11Socket'
+        'Test-Pkcs11Uri'
         'Uninstall-P11KitServer'
     )
     FunctionsToExport    = @()

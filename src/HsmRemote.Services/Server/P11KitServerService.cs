@@ -5,7 +5,7 @@ using HsmRemote.Services.Systemd;
 namespace HsmRemote.Services.Server;
 
 /// <summary>Instances: what is there, and the plans that change it.</summary>
-sealed class P11KitServerService : IP11KitServerService
+sealed class P11KitServerService(IPkcs11TokenService tokens) : IP11KitServerService
 {
     public void RequireRoot()
     {
@@ -44,21 +44,24 @@ sealed class P11KitServerService : IP11KitServerService
         return UninstallPlanner.Plan(new SystemdManager(), new InstanceLayout(name), reporter);
     }
 
-    public IChangePlan PlanTarget(string name, IReadOnlyList<Pkcs11Uri> target, IReporter reporter)
+    public async Task<IP11TargetPlan> PlanTargetAsync(P11TargetRequest request, IReporter reporter, CancellationToken cancellationToken)
     {
         var systemd = new SystemdManager();
-        var server = Find(systemd, name, reporter);
-        List<PlanStep> steps = [];
-        if (TargetFile.Read(name, ConfigPath(server)).Retarget(TargetUriPolicy.Apply(target, reporter)) is { } retarget)
+        try
         {
-            steps.Add(retarget);
-            // A daemon has read its target at its start; per connection, the next one reads it.
-            if (server is { Mode: P11KitServerMode.Daemon, State: P11KitServerState.Listening })
-                steps.Add(UnitStep.Restart(systemd, server.Unit));
+            var server = Find(systemd, request.Name, reporter);
+            var planner = new TargetPlanner(tokens, request, server, TargetFile.Read(request.Name, ConfigPath(server)));
+            return await planner.PlanAsync(systemd, reporter, cancellationToken);
         }
-
-        return new ChangePlan(name, steps, systemd);
+        catch
+        {
+            systemd.Dispose();
+            throw;
+        }
     }
+
+    public async Task<Pkcs11UriTest> TestUriAsync(string text, Pkcs11TokenQuery query, IReporter reporter, CancellationToken cancellationToken) =>
+        UriExaminer.Examine(text, await tokens.FindAsync(query, new WarningReporter(reporter), cancellationToken));
 
     public P11TargetUri GetTarget(string name)
     {

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using HsmRemote.Services.Server;
 
 namespace HsmRemote.Fuzz.Uris;
 
@@ -49,6 +50,8 @@ sealed class UriJudge : IDisposable
     {
         var isOurs = Pkcs11Uri.TryParse(text, out var ours, out var error);
         var isTheirs = theirs.Parse(text, P11KitUri.ForAny);
+        if (CompareReadings(text) is { } misread)
+            return misread;
         if (isOurs && !isTheirs)
             return $"p11-kit refuses it ({theirs.Result}), and Pkcs11Uri does not";
         if (!isTheirs)
@@ -70,6 +73,21 @@ sealed class UriJudge : IDisposable
             return $"p11-kit takes it, and Pkcs11Uri does not, for a reason that is not listed: {error}";
         Refused.AddOrUpdate(listed, 1, (_, count) => count + 1);
         return null;
+    }
+
+    /// <summary>What Test-Pkcs11Uri says of a server, whether the text is a URI or not.</summary>
+    string? CompareReadings(string text)
+    {
+        var reading = ServerReading.Of(text);
+        if (reading.IsAccepted != ofServer.Parse(text, P11KitUri.ForToken))
+            return $"the server takes it: {ofServer.Result == 0}, and not so for ServerReading";
+        if (!reading.IsAccepted)
+            return null;
+        if (reading.IsRecognized == ofServer.IsUnrecognized)
+            return $"the server recognises it: {!ofServer.IsUnrecognized}, and not so for ServerReading";
+        return !reading.IsRecognized || string.Equals(reading.Selection!.ToString(), ofServer.Format().Split('?')[0], StringComparison.Ordinal)
+            ? null
+            : $"the server selects by {ofServer.Format()}, and by {reading.Selection} for ServerReading";
     }
 
     string? CompareForms(Pkcs11Uri ours)
