@@ -13,6 +13,7 @@ public sealed class TestPkcs11UriCommand : HsmRemoteCommand
     [ArgumentCompleter(typeof(TokenUriCompleter))]
     [UriText]
     [AllowEmptyString]
+    [AllowEmptyCollection]
     public string[] Uri { get; set; } = [];
 
     /// <summary>Writes only whether Set-P11TargetUri would take it.</summary>

@@ -1,14 +1,13 @@
-using System.Text;
 using HsmRemote.Services.Server;
 
 namespace HsmRemote.Tests.Server;
 
 public sealed class TargetSelectionTests
 {
-    readonly Pkcs11Token edge = Token("edge", "Y", "17");
-    readonly Pkcs11Token other = Token("other", "Y", "18");
-    readonly Pkcs11Token pivOne = Token("PIV_II", "PIV", "00000000", slotId: 1);
-    readonly Pkcs11Token pivTwo = Token("PIV_II", "PIV", "00000000", slotId: 2);
+    readonly Pkcs11Token edge = TestTokens.Make("edge", "Y", "17");
+    readonly Pkcs11Token other = TestTokens.Make("other", "Y", "18");
+    readonly Pkcs11Token pivOne = TestTokens.Make("PIV_II", "PIV", "00000000", slotId: 1);
+    readonly Pkcs11Token pivTwo = TestTokens.Make("PIV_II", "PIV", "00000000", slotId: 2);
 
     TargetSelection Selection => new([edge, other, pivOne, pivTwo]);
 
@@ -53,30 +52,13 @@ public sealed class TargetSelectionTests
         Assert.Equal("pkcs11:serial=17", Selection.Minimal(edge.Uri).ToString());
         Assert.Equal("pkcs11:model=PIV", Selection.Minimal(pivOne.Uri).ToString());
         // Neither the serial number nor the label names it alone.
-        var same = new TargetSelection([edge, Token("edge", "Z", "18"), Token("long label", "Z", "17")]);
+        var same = new TargetSelection([edge, TestTokens.Make("edge", "Z", "18"), TestTokens.Make("long label", "Z", "17")]);
         Assert.Equal("pkcs11:model=Y", same.Minimal(edge.Uri).ToString());
-        var crossed = new TargetSelection([edge, Token("edge", "Y", "18"), Token("long label", "Y", "17")]);
+        var crossed = new TargetSelection([edge, TestTokens.Make("edge", "Y", "18"), TestTokens.Make("long label", "Y", "17")]);
         Assert.Equal("pkcs11:serial=17;token=edge", crossed.Minimal(edge.Uri).ToString());
         // A field that is blank says nothing, so that what has less cannot be named alone, and the same two are selected.
-        var blank = Token("", "Y", "");
+        var blank = TestTokens.Make("", "Y", "");
         var two = new TargetSelection([edge, blank]);
         Assert.Equal(2, two.Of(two.Minimal(blank.Uri)).Count);
     }
-
-    static Pkcs11Token Token(string label, string model, string serial, ulong slotId = 0) => new()
-    {
-        Uri = Pkcs11Uri.ForToken(Encoding.UTF8.GetBytes(label), "maker"u8, Encoding.UTF8.GetBytes(model), Encoding.UTF8.GetBytes(serial)),
-        Label = label,
-        Manufacturer = "maker",
-        Model = model,
-        SerialNumber = serial,
-        SlotId = slotId,
-        SlotDescription = "",
-        SlotManufacturer = "",
-        SlotFlags = default,
-        Flags = Pkcs11TokenFlags.TokenInitialized,
-        HardwareVersion = new Version(1, 0),
-        FirmwareVersion = new Version(1, 0),
-        Module = "test",
-    };
 }
