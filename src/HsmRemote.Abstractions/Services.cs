@@ -115,12 +115,12 @@ public interface IP11KitServerService
     /// </exception>
     Task<IP11TargetPlan> PlanTargetAsync(P11TargetRequest request, IReporter reporter, CancellationToken cancellationToken);
 
-    /// <summary>What a server makes of a URI as its target.</summary>
-    /// <param name="text">The URI; a malformed one is a result too.</param>
-    /// <param name="query">How the tokens of the host are asked.</param>
+    /// <summary>What a server makes of URIs as its target.</summary>
+    /// <param name="texts">The URIs; a malformed one is a result too.</param>
+    /// <param name="query">How the tokens of the host are asked, once for all of them.</param>
     /// <param name="reporter">Told of modules that fail, as warnings.</param>
     /// <param name="cancellationToken">Ends it.</param>
-    Task<Pkcs11UriTest> TestUriAsync(string text, Pkcs11TokenQuery query, IReporter reporter, CancellationToken cancellationToken);
+    Task<IReadOnlyList<Pkcs11UriTest>> TestUrisAsync(IReadOnlyList<string> texts, Pkcs11TokenQuery query, IReporter reporter, CancellationToken cancellationToken);
 
     /// <summary>The target of an instance, as its file has it.</summary>
     /// <exception cref="HsmRemoteException">There is no such instance, or its file has something else than URIs.</exception>

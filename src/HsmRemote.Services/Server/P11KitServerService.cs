@@ -60,8 +60,12 @@ sealed class P11KitServerService(IPkcs11TokenService tokens) : IP11KitServerServ
         }
     }
 
-    public async Task<Pkcs11UriTest> TestUriAsync(string text, Pkcs11TokenQuery query, IReporter reporter, CancellationToken cancellationToken) =>
-        UriExaminer.Examine(text, await tokens.FindAsync(query, new WarningReporter(reporter), cancellationToken));
+    public async Task<IReadOnlyList<Pkcs11UriTest>> TestUrisAsync(
+        IReadOnlyList<string> texts, Pkcs11TokenQuery query, IReporter reporter, CancellationToken cancellationToken)
+    {
+        var live = await tokens.FindAsync(TargetSelection.Live(query), new WarningReporter(reporter), cancellationToken);
+        return [.. texts.Select(text => UriExaminer.Examine(text, live))];
+    }
 
     public P11TargetUri GetTarget(string name)
     {

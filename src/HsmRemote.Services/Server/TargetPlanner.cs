@@ -8,6 +8,8 @@ sealed class TargetPlanner(IPkcs11TokenService tokens, P11TargetRequest request,
 {
     IReadOnlyList<Pkcs11Token>? live;
 
+    Pkcs11TokenQuery Query => TargetSelection.Live(new() { Timeout = request.Timeout, Environment = request.Environment });
+
     /// <exception cref="HsmRemoteException">
     /// The server would misread a URI, or one does not select the token that it is to; nothing has been changed.
     /// </exception>
@@ -90,11 +92,7 @@ sealed class TargetPlanner(IPkcs11TokenService tokens, P11TargetRequest request,
     }
 
     async Task<TargetSelection> SelectionAsync(IReporter reporter, CancellationToken cancellationToken) =>
-        new(live ??= await tokens.FindAsync(LiveQuery(request.Timeout, request.Environment), new WarningReporter(reporter), cancellationToken));
-
-    /// <summary>Every token that a server could expose: those that are not initialised, and p11-kit's certificates, too.</summary>
-    internal static Pkcs11TokenQuery LiveQuery(TimeSpan timeout, IReadOnlyDictionary<string, string> environment) =>
-        new() { Timeout = timeout, Environment = environment, IncludeUninitialized = true, IncludeTrust = true };
+        new(live ??= await tokens.FindAsync(Query, new WarningReporter(reporter), cancellationToken));
 
     async Task<IReadOnlyList<Pkcs11Token>?> AskAsync(IReadOnlyList<Pkcs11Uri> target, IReporter reporter, CancellationToken cancellationToken)
     {
@@ -110,7 +108,7 @@ sealed class TargetPlanner(IPkcs11TokenService tokens, P11TargetRequest request,
         try
         {
             var exposed = await tokens.FindAsync(
-                LiveQuery(request.Timeout, request.Environment) with { SocketPath = path, ServerName = server.Name }, new WarningReporter(reporter), cancellationToken);
+                Query with { SocketPath = path, ServerName = server.Name }, new WarningReporter(reporter), cancellationToken);
             if (live is not null && new TargetSelection(live).Of(target).Where(token => !exposed.Any(seen => seen.Uri == token.Uri)).ToList() is { Count: > 0 } missing)
                 reporter.Warning($"The server of '{server.Name}' does not see what is there for this session: {TargetSelection.Describe(missing)}. It runs as root, with an environment of its own. Test-P11Socket -Name {server.Name} says more.");
             return exposed;

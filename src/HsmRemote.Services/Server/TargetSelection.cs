@@ -6,6 +6,9 @@ sealed class TargetSelection(IReadOnlyList<Pkcs11Token> live)
 {
     const int Fields = 4;
 
+    /// <summary>Asks for every token that a server could expose: those that are not initialised, and p11-kit's certificates, too.</summary>
+    internal static Pkcs11TokenQuery Live(Pkcs11TokenQuery query) => query with { IncludeUninitialized = true, IncludeTrust = true };
+
     internal IReadOnlyList<Pkcs11Token> Of(Pkcs11Uri uri) => [.. live.Where(token => uri.Matches(token.Uri))];
 
     internal IReadOnlyList<Pkcs11Token> Of(IReadOnlyList<Pkcs11Uri> uris) => [.. live.Where(token => uris.Any(uri => uri.Matches(token.Uri)))];

@@ -8,6 +8,9 @@ namespace HsmRemote.Commands;
 [OutputType(typeof(Pkcs11UriTest), typeof(bool))]
 public sealed class TestPkcs11UriCommand : HsmRemoteCommand
 {
+    // The tokens are asked once for all URIs, since a module may be slow.
+    readonly List<string> uris = [];
+
     /// <summary>The URIs, of which some may be none.</summary>
     [Parameter(Mandatory = true, Position = 0, ValueFromPipeline = true, ValueFromPipelineByPropertyName = true)]
     [ArgumentCompleter(typeof(TokenUriCompleter))]
@@ -26,28 +29,15 @@ public sealed class TestPkcs11UriCommand : HsmRemoteCommand
     public double TimeoutSeconds { get; set; } = 30;
 
     /// <inheritdoc/>
-    protected override void ProcessRecord()
+    protected override void ProcessRecord() => uris.AddRange(Uri);
+
+    /// <inheritdoc/>
+    protected override void EndProcessing() => Attempt(() =>
     {
-        foreach (var uri in Uri)
-        {
-            var query = new Pkcs11TokenQuery
-            {
-                Timeout = TimeSpan.FromSeconds(TimeoutSeconds),
-                Environment = GetPkcs11TokenCommand.SessionEnvironment(),
-                // A server exposes these too.
-                IncludeUninitialized = true,
-                IncludeTrust = true,
-            };
-            Attempt(() =>
-            {
-                var test = Await((reporter, cancellation) => Services.Servers.TestUriAsync(uri, query, reporter, cancellation));
-                if (Quiet)
-                    WriteObject(test.Refusal is null);
-                else
-                    WriteObject(test);
-            });
-        }
-    }
+        var query = new Pkcs11TokenQuery { Timeout = TimeSpan.FromSeconds(TimeoutSeconds), Environment = GetPkcs11TokenCommand.SessionEnvironment() };
+        foreach (var test in Await((reporter, cancellation) => Services.Servers.TestUrisAsync(uris, query, reporter, cancellation)))
+            WriteObject(Quiet ? test.Refusal is null : test);
+    });
 
     /// <summary>Takes the URIs of an object that has them, where the engine would take its name.</summary>
     sealed class UriTextAttribute : ArgumentTransformationAttribute
