@@ -10,8 +10,10 @@
     CompatiblePSEditions = @('Core')
     FormatsToProcess     = @('Formatting/HsmRemote.format.ps1xml')
     CmdletsToExport      = @(
+        'Export-Pkcs11Certificate'
         'Get-P11KitServer'
         'Get-P11TargetUri'
+        'Get-Pkcs11Object'
         'Get-Pkcs11Token'
         'Install-P11KitServer'
         'Set-P11TargetUri'

@@ -29,6 +29,9 @@ public sealed record P11TargetRequest
     /// <summary>The instance.</summary>
     public required string Name { get; init; }
 
+    /// <summary>Whose instance; null: the one that there is.</summary>
+    public P11KitServerScope? Scope { get; init; }
+
     /// <summary>The tokens' URIs, one for each token: given twice, a URI may select two.</summary>
     public required IReadOnlyList<Pkcs11Uri> Uri { get; init; }
 

@@ -8,6 +8,9 @@ public interface IHsmRemoteServices
     /// <summary>Tokens, of the modules of this host and of sockets.</summary>
     IPkcs11TokenService Tokens { get; }
 
+    /// <summary>What is in tokens.</summary>
+    IPkcs11ObjectService Objects { get; }
+
     /// <summary>Instances of p11-kit servers.</summary>
     IP11KitServerService Servers { get; }
 
@@ -91,12 +94,21 @@ public interface IP11KitServerService
     /// <exception cref="HsmRemoteException">The caller is not root.</exception>
     void RequireRoot();
 
+    /// <summary>Fails unless the caller may change an instance: root any, and others their own.</summary>
+    /// <param name="name">The instance, which need not be there.</param>
+    /// <param name="scope">Whose it is; null: the one that there is.</param>
+    /// <exception cref="HsmRemoteException">The caller is not root, and it is the machine's.</exception>
+    void RequireRights(string name, P11KitServerScope? scope);
+
     /// <summary>Every instance that there is, by name.</summary>
     IReadOnlyList<P11KitServer> Get(IReporter reporter);
 
     /// <summary>The instance of a name.</summary>
-    /// <exception cref="HsmRemoteException">There is none.</exception>
-    P11KitServer Find(string name, IReporter reporter);
+    /// <param name="name">The name.</param>
+    /// <param name="reporter">Told what cannot be read.</param>
+    /// <param name="scope">Whose it is; null: the machine's or the caller's.</param>
+    /// <exception cref="HsmRemoteException">There is none, or there is one of each.</exception>
+    P11KitServer Find(string name, IReporter reporter, P11KitServerScope? scope = null);
 
     /// <summary>The names of the instances, without asking systemd: for completion.</summary>
     IReadOnlyList<string> Names();
@@ -107,7 +119,7 @@ public interface IP11KitServerService
 
     /// <summary>What has to go for an instance to be gone.</summary>
     /// <exception cref="HsmRemoteException">Something else installed it.</exception>
-    IChangePlan PlanUninstall(string name, IReporter reporter);
+    IChangePlan PlanUninstall(string name, IReporter reporter, P11KitServerScope? scope = null);
 
     /// <summary>What is missing for an instance to have a target. The tokens of the host are asked what its URIs select.</summary>
     /// <exception cref="HsmRemoteException">
@@ -124,7 +136,7 @@ public interface IP11KitServerService
 
     /// <summary>The target of an instance, as its file has it.</summary>
     /// <exception cref="HsmRemoteException">There is no such instance, or its file has something else than URIs.</exception>
-    P11TargetUri GetTarget(string name);
+    P11TargetUri GetTarget(string name, P11KitServerScope? scope = null);
 }
 
 /// <summary>Tests of sockets.</summary>

@@ -8,9 +8,10 @@ namespace HsmRemote.Services.Plan;
 /// <summary>A file as it is or is to be: content, mode, owner.</summary>
 sealed record FileImage(byte[] Content, UnixFileMode Mode, uint UserId, uint GroupId)
 {
-    /// <summary>A file that HsmRemote writes for everybody to read: root's, 0644.</summary>
-    internal static FileImage Ours(string content) => new(
-        Encoding.UTF8.GetBytes(content), UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead | UnixFileMode.OtherRead, 0, 0);
+    /// <summary>A file that HsmRemote writes for everybody to read: root's, or the user's whose instance it is of, 0644.</summary>
+    internal static FileImage Ours(string content, P11KitServerScope scope = P11KitServerScope.System) => new(
+        Encoding.UTF8.GetBytes(content), UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead | UnixFileMode.OtherRead,
+        scope == P11KitServerScope.User ? Accounts.geteuid() : 0, scope == P11KitServerScope.User ? Accounts.getegid() : 0);
 
     internal bool IsSame(FileImage? other) =>
         other is not null && Mode == other.Mode && UserId == other.UserId && GroupId == other.GroupId && Content.AsSpan().SequenceEqual(other.Content);

@@ -10,10 +10,16 @@ sealed class TargetPlanner(IPkcs11TokenService tokens, P11TargetRequest request,
 
     Pkcs11TokenQuery Query => TargetSelection.Live(new() { Timeout = request.Timeout, Environment = request.Environment });
 
+    /// <summary>Plans the changes.</summary>
+    /// <param name="systemd">The systemd of the instance.</param>
+    /// <param name="connections">What ends with the plan.</param>
+    /// <param name="reporter">Told what the administrator should know.</param>
+    /// <param name="cancellationToken">Ends it.</param>
     /// <exception cref="HsmRemoteException">
     /// The server would misread a URI, or one does not select the token that it is to; nothing has been changed.
     /// </exception>
-    internal async Task<IP11TargetPlan> PlanAsync(ISystemdManager systemd, IReporter reporter, CancellationToken cancellationToken)
+    internal async Task<IP11TargetPlan> PlanAsync(
+        ISystemdManager systemd, IDisposable connections, IReporter reporter, CancellationToken cancellationToken)
     {
         var given = request.Uri.Select(uri => TargetUriPolicy.Apply(uri, reporter)).ToList();
         // What is to be replaced may be nonsense; what is to be kept may not.
@@ -26,17 +32,23 @@ sealed class TargetPlanner(IPkcs11TokenService tokens, P11TargetRequest request,
         };
 
         List<PlanStep> steps = [];
-        if (file.Retarget(target) is { } retarget)
+        if (file.Retarget(target, server.Scope) is { } retarget)
         {
             steps.Add(retarget);
-            // A daemon has read its target at its start; per connection, the next one reads it.
-            if (server is { Mode: P11KitServerMode.Daemon, State: P11KitServerState.Listening })
-                steps.Add(UnitStep.Restart(systemd, server.Unit));
-            else if (server.Mode == P11KitServerMode.PerConnection && !request.KeepConnections && !file.IsCoveredBy(target))
-                AddEndOfConnections(systemd, steps);
+            if (server.Mode == P11KitServerMode.PerConnection)
+            {
+                // The next connection reads the target.
+                if (!request.KeepConnections && !file.IsCoveredBy(target))
+                    AddEndOfConnections(systemd, steps);
+            }
+            else if (systemd.Load(server.ServiceUnit)?.Text("ActiveState") is "active" or "activating")
+            {
+                // A service for all connections has read its target at its start.
+                steps.Add(UnitStep.Restart(systemd, server.ServiceUnit));
+            }
         }
 
-        return new TargetPlan(new ChangePlan(server.Name, steps, systemd), target, SelectedAsync, ExposedAsync);
+        return new TargetPlan(new ChangePlan(server.Name, steps, connections), target, SelectedAsync, ExposedAsync);
 
         async Task<IReadOnlyList<Pkcs11Token>> SelectedAsync(IReporter to, CancellationToken cancellation) =>
             (await SelectionAsync(to, cancellation)).Of(target);
@@ -101,7 +113,7 @@ sealed class TargetPlanner(IPkcs11TokenService tokens, P11TargetRequest request,
             return [];
         if (server is not { State: P11KitServerState.Listening, SocketPath: { } path })
         {
-            reporter.Warning($"'{server.Name}' does not listen, so it cannot be asked what it exposes. Start it: systemctl start {server.Unit}.");
+            reporter.Warning($"'{server.Name}' does not listen, so it cannot be asked what it exposes. Start it: systemctl {(server.Scope == P11KitServerScope.User ? "--user " : "")}start {server.Unit}.");
             return null;
         }
 
@@ -110,7 +122,7 @@ sealed class TargetPlanner(IPkcs11TokenService tokens, P11TargetRequest request,
             var exposed = await tokens.FindAsync(
                 Query with { SocketPath = path, ServerName = server.Name }, new WarningReporter(reporter), cancellationToken);
             if (live is not null && new TargetSelection(live).Of(target).Where(token => !exposed.Any(seen => seen.Uri == token.Uri)).ToList() is { Count: > 0 } missing)
-                reporter.Warning($"The server of '{server.Name}' does not see what is there for this session: {TargetSelection.Describe(missing)}. It runs as root, with an environment of its own. Test-P11Socket -Name {server.Name} says more.");
+                reporter.Warning($"The server of '{server.Name}' does not see what is there for this session: {TargetSelection.Describe(missing)}. It has an environment of its own. Test-P11Socket -Name {server.Name} says more.");
             return exposed;
         }
         catch (HsmRemoteException e)

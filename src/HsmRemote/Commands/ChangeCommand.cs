@@ -11,10 +11,20 @@ public abstract class ChangeCommand : HsmRemoteCommand
             ? LanguagePrimitives.IsTrue(given)
             : LanguagePrimitives.IsTrue(SessionState.PSVariable.GetValue("WhatIfPreference"));
 
+    /// <summary>Whether it changes an instance of the caller's own, too, so that root is asked for instance by instance.</summary>
+    private protected virtual bool MayBeOwn => false;
+
+    /// <summary>Fails unless the caller may change the instance. What would be done can be asked by anyone.</summary>
+    private protected void RequireRights(string name, P11KitServerScope? scope)
+    {
+        if (!IsWhatIf)
+            Services.Servers.RequireRights(name, scope);
+    }
+
     /// <summary>Without root, says so before anything else. What would be done can be asked by anyone.</summary>
     protected override void BeginProcessing()
     {
-        if (IsWhatIf)
+        if (IsWhatIf || MayBeOwn)
             return;
         try
         {

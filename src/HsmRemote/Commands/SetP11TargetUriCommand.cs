@@ -52,6 +52,12 @@ public sealed class SetP11TargetUriCommand : ChangeCommand
     [ValidateRange(0.1, 3600.0)]
     public double TimeoutSeconds { get; set; } = 30;
 
+    /// <summary>Whose instance: the machine's, or the caller's own. By default the one that there is.</summary>
+    [Parameter]
+    public P11KitServerScope? Scope { get; set; }
+
+    private protected override bool MayBeOwn => true;
+
     /// <inheritdoc/>
     protected override void ProcessRecord()
     {
@@ -84,6 +90,7 @@ public sealed class SetP11TargetUriCommand : ChangeCommand
             var request = new P11TargetRequest
             {
                 Name = name,
+                Scope = Scope,
                 Uri = uris,
                 Change = Add ? P11TargetChange.Add : Remove ? P11TargetChange.Remove : P11TargetChange.Set,
                 Form = Form,
@@ -92,9 +99,13 @@ public sealed class SetP11TargetUriCommand : ChangeCommand
                 Timeout = TimeSpan.FromSeconds(TimeoutSeconds),
                 Environment = GetPkcs11TokenCommand.SessionEnvironment(),
             };
-            Attempt(() => Carry(
-                Await((reporter, cancellation) => Services.Servers.PlanTargetAsync(request, reporter, cancellation)),
-                $"Set the target of the p11-kit server '{name}'"));
+            Attempt(() =>
+            {
+                RequireRights(name, Scope);
+                Carry(
+                    Await((reporter, cancellation) => Services.Servers.PlanTargetAsync(request, reporter, cancellation)),
+                    $"Set the target of the p11-kit server '{name}'");
+            });
         }
     }
 

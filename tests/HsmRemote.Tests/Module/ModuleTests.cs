@@ -10,7 +10,7 @@ public sealed class ModuleTests(Engine engine) : IDisposable
 {
     static readonly string[] Cmdlets =
     [
-        "Get-P11KitServer", "Get-P11TargetUri", "Get-Pkcs11Token", "Install-P11KitServer", "Set-P11TargetUri", "Test-P11Socket", "Test-Pkcs11Uri",
+        "Export-Pkcs11Certificate", "Get-P11KitServer", "Get-P11TargetUri", "Get-Pkcs11Object", "Get-Pkcs11Token", "Install-P11KitServer", "Set-P11TargetUri", "Test-P11Socket", "Test-Pkcs11Uri",
         "Uninstall-P11KitServer",
     ];
 
@@ -31,8 +31,10 @@ public sealed class ModuleTests(Engine engine) : IDisposable
     [InlineData("Install-P11KitServer", true)]
     [InlineData("Uninstall-P11KitServer", true)]
     [InlineData("Set-P11TargetUri", true)]
+    [InlineData("Export-Pkcs11Certificate", true)]
     [InlineData("Get-P11KitServer", false)]
     [InlineData("Get-P11TargetUri", false)]
+    [InlineData("Get-Pkcs11Object", false)]
     [InlineData("Get-Pkcs11Token", false)]
     [InlineData("Test-P11Socket", false)]
     [InlineData("Test-Pkcs11Uri", false)]
@@ -44,6 +46,8 @@ public sealed class ModuleTests(Engine engine) : IDisposable
     }
 
     [Theory]
+    [InlineData("Export-Pkcs11Certificate", "System.String")]
+    [InlineData("Get-Pkcs11Object", "HsmRemote.Pkcs11Object")]
     [InlineData("Get-Pkcs11Token", "HsmRemote.Pkcs11Token")]
     [InlineData("Test-P11Socket", "HsmRemote.P11SocketTest")]
     [InlineData("Get-P11KitServer", "HsmRemote.P11KitServer")]
@@ -61,7 +65,7 @@ public sealed class ModuleTests(Engine engine) : IDisposable
         {
             ("Pkcs11Token", "Uri", "Set-P11TargetUri"), ("P11TargetUri", "Uri", "Set-P11TargetUri"), ("P11ChangeResult", "Name", "Set-P11TargetUri"),
             ("Pkcs11Token", "Uri", "Test-Pkcs11Uri"), ("Pkcs11UriTest", "Uri", "Set-P11TargetUri"),
-            ("P11KitServer", "Name", "Test-P11Socket"), ("P11KitServer", "Name", "Get-Pkcs11Token"), ("P11KitServer", "Name", "Uninstall-P11KitServer"),
+            ("P11KitServer", "Name", "Test-P11Socket"), ("P11KitServer", "Name", "Get-Pkcs11Token"), ("P11KitServer", "Name", "Get-Pkcs11Object"), ("Pkcs11Object", "Uri", "Set-P11TargetUri"), ("P11KitServer", "Name", "Uninstall-P11KitServer"),
         })
         {
             Assert.NotNull(typeof(Pkcs11Token).Assembly.GetType($"HsmRemote.{type}")!.GetProperty(property));

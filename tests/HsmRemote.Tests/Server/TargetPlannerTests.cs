@@ -64,9 +64,10 @@ public sealed class TargetPlannerTests : IDisposable
         var server = new P11KitServer
         {
             Name = "edge", State = P11KitServerState.Listening, Mode = P11KitServerMode.PerConnection, IsManaged = true, Enabled = true,
-            SocketPath = "/run/edge/pkcs11", TargetUri = [], ConfigPath = ConfigPath, Unit = "edge.socket",
+            SocketPath = "/run/edge/pkcs11", TargetUri = [], ConfigPath = ConfigPath, Unit = "edge.socket", ServiceUnit = "edge@.service",
         };
-        return new TargetPlanner(tokens, request, server, TargetFile.Read("edge", ConfigPath)).PlanAsync(DispatchProxy.Create<ISystemdManager, NoSystemd>(), reporter, CancellationToken.None);
+        var systemd = DispatchProxy.Create<ISystemdManager, NoSystemd>();
+        return new TargetPlanner(tokens, request, server, TargetFile.Read("edge", ConfigPath)).PlanAsync(systemd, systemd, reporter, CancellationToken.None);
     }
 
     /// <summary>Is disposed of, and nothing else.</summary>
