@@ -6,7 +6,7 @@
 #   ./build.sh Test    Build, then every test; the last line says: N passed, N failed, N skipped
 #   ./build.sh Demo    Build, then the whole story with a software token and a container, in a throwaway sandbox
 #   ./build.sh Bench   Build, then how long the cmdlets take beside other ways to a token, in a throwaway sandbox
-#   ./build.sh Fuzz    Build, then a minute of hostile servers; artifacts/bin/HsmRemote.Fuzz has its options
+#   ./build.sh Fuzz    Build, then a minute of hostile servers, and a million URIs beside libp11-kit; tests/Fuzz/Program.cs has the options
 #
 # It installs the Debian packages that the task needs and the machine lacks. What a task does is in build.ps1; this only
 # finds something to run it in: pwsh 7.6 or later, or else the project's own shell.
@@ -87,7 +87,8 @@ find_powershell() {
 }
 
 case ${1-} in
-    Build | Docs | Fuzz) packages=() ;;
+    Build | Docs) packages=() ;;
+    Fuzz) packages=(libp11-kit0) ;;
     Test | Demo) packages=("${test_packages[@]}") ;;
     Bench) packages=("${test_packages[@]}" "${bench_packages[@]}") ;;
     *)

@@ -65,6 +65,10 @@ sealed class TargetFile
         return valid;
     }
 
+    /// <summary>Whether a target selects all that the file's selects. What is no URI may select anything.</summary>
+    internal bool IsCoveredBy(IReadOnlyList<Pkcs11Uri> target) =>
+        Words.All(word => Pkcs11Uri.TryParse(word, out var old, out _) && target.Any(uri => uri.Covers(old)));
+
     /// <summary>The step that makes this the target, or null when it is. Comments and other variables stay.</summary>
     /// <exception cref="HsmRemoteException">What the file says depends on systemd's version.</exception>
     internal PlanStep? Retarget(IReadOnlyList<Pkcs11Uri> target, P11KitServerScope scope = P11KitServerScope.System)

@@ -73,15 +73,18 @@ public abstract class ChangeCommand : HsmRemoteCommand
             else if (!isWhatIf)
                 return;
 
-            WriteObject(new P11ChangeResult
-            {
-                Name = plan.Name,
-                Changed = plan.Changes.Count > 0,
-                Changes = plan.Changes,
-                WhatIf = isWhatIf,
-            });
+            WriteObject(Result(plan, isWhatIf));
         }
     }
+
+    /// <summary>What came of a plan that was carried out or, with -WhatIf, shown.</summary>
+    private protected virtual P11ChangeResult Result(IChangePlan plan, bool isWhatIf) => new()
+    {
+        Name = plan.Name,
+        Changed = plan.Changes.Count > 0,
+        Changes = plan.Changes,
+        WhatIf = isWhatIf,
+    };
 
     static string Describe(IChangePlan plan, string what, bool withDifferences)
     {
