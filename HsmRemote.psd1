@@ -10,11 +10,16 @@
     CompatiblePSEditions = @('Core')
     FormatsToProcess     = @('Formatting/HsmRemote.format.ps1xml')
     CmdletsToExport      = @(
+        'Disconnect-P11KitConnection'
+        'Get-P11KitConnection'
         'Get-P11KitServer'
         'Get-P11TargetUri'
         'Get-Pkcs11Token'
         'Install-P11KitServer'
+        'Restart-P11KitServer'
         'Set-P11TargetUri'
+        'Start-P11KitServer'
+        'Stop-P11KitServer'
         'Test-P11Socket'
         'Uninstall-P11KitServer'
     )

@@ -92,11 +92,17 @@ public interface IP11KitServerService
     void RequireRoot();
 
     /// <summary>Every instance that there is, by name.</summary>
-    IReadOnlyList<P11KitServer> Get(IReporter reporter);
+    /// <param name="reporter">Told what cannot be read.</param>
+    /// <param name="detailed">Also what takes longer to find out: memory, processor time, drop-ins, drift, journal.</param>
+    IReadOnlyList<P11KitServer> Get(IReporter reporter, bool detailed = false);
 
     /// <summary>The instance of a name.</summary>
+    /// <inheritdoc cref="Get"/>
     /// <exception cref="HsmRemoteException">There is none.</exception>
-    P11KitServer Find(string name, IReporter reporter);
+    P11KitServer Find(string name, IReporter reporter, bool detailed = false);
+
+    /// <summary>The newest journal entries of an instance's units, the newest last.</summary>
+    IReadOnlyList<P11KitLogEntry> Log(P11KitServer server, int count, IReporter reporter);
 
     /// <summary>The names of the instances, without asking systemd: for completion.</summary>
     IReadOnlyList<string> Names();
@@ -108,6 +114,25 @@ public interface IP11KitServerService
     /// <summary>What has to go for an instance to be gone.</summary>
     /// <exception cref="HsmRemoteException">Something else installed it.</exception>
     IChangePlan PlanUninstall(string name, IReporter reporter);
+
+    /// <summary>What is missing for an instance to accept connections.</summary>
+    /// <exception cref="HsmRemoteException">There is no such instance.</exception>
+    IChangePlan PlanStart(string name, IReporter reporter);
+
+    /// <summary>What is missing for an instance to be stopped, its open connections included.</summary>
+    /// <exception cref="HsmRemoteException">There is no such instance.</exception>
+    IChangePlan PlanStop(string name, IReporter reporter);
+
+    /// <summary>What starts an instance anew, its open connections ended.</summary>
+    /// <exception cref="HsmRemoteException">There is no such instance.</exception>
+    IChangePlan PlanRestart(string name, IReporter reporter);
+
+    /// <summary>The connections of an instance that are open.</summary>
+    /// <exception cref="HsmRemoteException">The caller may not see them.</exception>
+    Task<IReadOnlyList<P11KitConnection>> GetConnectionsAsync(P11KitServer server, IReporter reporter, CancellationToken cancellationToken);
+
+    /// <summary>What ends a connection; nothing when it has ended.</summary>
+    IChangePlan PlanDisconnect(P11KitConnection connection);
 
     /// <summary>What is missing for an instance to expose these tokens and no others.</summary>
     /// <exception cref="HsmRemoteException">There is no such instance, or the server would misread a URI.</exception>

@@ -59,6 +59,11 @@ sealed class UnitStep : PlanStep
                 systemd.Stop(unit, cancellation);
         });
 
+    /// <summary>One connection ends, by the unit that systemd made for it. There is no way back for it.</summary>
+    internal static UnitStep StopConnection(ISystemdManager systemd, string unit, string who) => new(
+        new PlannedChange(ChangeKind.StopUnit, unit, $"End the connection of {who} ({unit})"),
+        cancellation => systemd.Stop(unit, cancellation));
+
     internal override Task ApplyAsync(CancellationToken cancellationToken)
     {
         apply(cancellationToken);

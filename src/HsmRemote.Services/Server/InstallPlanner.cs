@@ -22,11 +22,7 @@ static class InstallPlanner
         InstanceRules.CheckGroup(wanted.Group, spec.GroupId);
         var target = spec.TargetUri is null ? null : TargetUriPolicy.Apply(spec.TargetUri, reporter);
 
-        var units = new Dictionary<string, string>(StringComparer.Ordinal)
-        {
-            [layout.SocketUnitPath] = InstanceUnits.Socket(wanted),
-            [layout.ServiceTemplatePath] = InstanceUnits.Service(wanted, P11KitInstallation.Command(), [SoftHsmStore.Directory()]),
-        };
+        var units = Units(wanted);
         var unitSteps = units.Select(unit => Ensure(unit.Key, unit.Value)).OfType<PlanStep>().ToList();
         if (unitSteps.Count > 0)
             await UnitVerifier.VerifyAsync(units.ToDictionary(u => Path.GetFileName(u.Key), u => u.Value, StringComparer.Ordinal), cancellationToken);
@@ -66,6 +62,23 @@ static class InstallPlanner
         RemoveOldForm(systemd, wanted, installed, ownedGroup, newGroup, steps, reporter);
         return new ChangePlan(spec.Name, steps, systemd);
     }
+
+    /// <summary>How the unit files of an instance differ from those that an install, with nothing said, would write.</summary>
+    internal static IReadOnlyList<P11KitDrift> Drift(P11KitServer installed)
+    {
+        var layout = new InstanceLayout(installed.Name);
+        return [.. Units(Decide(new P11KitServerSpec { Name = installed.Name }, layout, installed))
+            .Select(unit => Ensure(unit.Key, unit.Value))
+            .OfType<WriteFileStep>()
+            .Select(step => new P11KitDrift(step.Change.Target, step.Change.Description, step.Change.Difference))];
+    }
+
+    /// <summary>The unit files that an instance has, path and content.</summary>
+    static Dictionary<string, string> Units(InstanceState wanted) => new(StringComparer.Ordinal)
+    {
+        [wanted.Layout.SocketUnitPath] = InstanceUnits.Socket(wanted),
+        [wanted.Layout.ServiceTemplatePath] = InstanceUnits.Service(wanted, P11KitInstallation.Command(), [SoftHsmStore.Directory()]),
+    };
 
     /// <summary>What was given, else what is installed, else the default.</summary>
     static InstanceState Decide(P11KitServerSpec spec, InstanceLayout layout, P11KitServer? installed) => new(

@@ -1,12 +1,10 @@
-using System.Text.RegularExpressions;
 using HsmRemote.Services.Native;
 using HsmRemote.Services.Systemd;
-using Group = HsmRemote.Services.Native.Group;
 
 namespace HsmRemote.Services.Server;
 
 /// <summary>Finds the instances of this host: every unit that runs a p11-kit server, whoever installed it.</summary>
-static partial class ServerInventory
+static class ServerInventory
 {
     // The unit files' directories of systemd.unit(5), the administrator's first.
     static readonly string[] UnitDirectories =
@@ -27,77 +25,104 @@ static partial class ServerInventory
     internal static string InstanceName(string serviceUnit) => serviceUnit[..^".service".Length].TrimEnd('@');
 
     /// <summary>Every instance, by name.</summary>
-    internal static IReadOnlyList<P11KitServer> List(ISystemdManager systemd, IReporter reporter) =>
+    internal static IReadOnlyList<P11KitServer> List(ISystemdManager systemd, IReporter reporter, bool detailed = false) =>
         [.. ServiceUnits()
-            .Select(unit => Inspect(systemd, unit, reporter))
+            .Select(unit => Inspect(systemd, unit, reporter, detailed))
             .OfType<P11KitServer>()
             .DistinctBy(server => server.Name, StringComparer.Ordinal)
             .OrderBy(server => server.Name, StringComparer.Ordinal)];
 
     /// <summary>One instance, or null when there is none of that name.</summary>
-    internal static P11KitServer? Find(ISystemdManager systemd, string name, IReporter reporter) =>
+    internal static P11KitServer? Find(ISystemdManager systemd, string name, IReporter reporter, bool detailed = false) =>
         ServiceUnits(name)
-            .Select(unit => Inspect(systemd, unit, reporter))
+            .Select(unit => Inspect(systemd, unit, reporter, detailed))
             .FirstOrDefault(server => server is not null);
 
+    /// <summary>The properties of a service unit; those of a template are the ones of an instance that is never started.</summary>
+    internal static UnitProperties? LoadService(ISystemdManager systemd, string serviceUnit) =>
+        systemd.Load(serviceUnit.Replace("@.", "@inspect.", StringComparison.Ordinal));
+
     /// <summary>The instance behind a service unit, or null when the unit does not run a p11-kit server.</summary>
-    static P11KitServer? Inspect(ISystemdManager systemd, string serviceUnit, IReporter reporter)
+    static P11KitServer? Inspect(ISystemdManager systemd, string serviceUnit, IReporter reporter, bool detailed)
     {
-        var isTemplate = serviceUnit.EndsWith("@.service", StringComparison.Ordinal);
-        // A template has properties only as an instance; this one is never started.
-        var service = systemd.Load(isTemplate ? serviceUnit.Replace("@.", "@inspect.", StringComparison.Ordinal) : serviceUnit);
+        var service = LoadService(systemd, serviceUnit);
         if (service is null)
             return null;
-        var command = string.Join(' ', service.Rows("ExecStart").SelectMany(row => ((List<object?>)row[1]!).Cast<string>()));
-        if (ServerCommand().Match(command) is not { Success: true } match)
-            return null;
-
         var name = InstanceName(serviceUnit);
-        var socketUnit = $"{name}.socket";
-        var socket = systemd.Load(socketUnit);
-        var mode = match.Groups["verb"].Value is "remote" ? P11KitServerMode.PerConnection : P11KitServerMode.Daemon;
-        if (mode == P11KitServerMode.PerConnection && socket is null)
-            return null;
-
-        var listener = socket ?? service;
-        var configPath = service.Rows("EnvironmentFiles").Select(row => (string)row[0]!).LastOrDefault();
-        var group = socket is null ? null : socket.Text("SocketGroup") is { Length: > 0 } named ? named : "root";
-        var unitPath = listener.Text("FragmentPath");
-        return new P11KitServer
-        {
-            Name = name,
-            State = State(listener.Text("ActiveState")),
-            Mode = mode,
-            IsManaged = IsOurs(unitPath),
-            Enabled = listener.Text("UnitFileState") is "enabled" or "enabled-runtime",
-            SocketPath = socket is null
-                ? SocketArgument().Match(command) is { Success: true } path ? path.Groups["path"].Value : null
-                : socket.Rows("Listen").Where(row => row[0] is "Stream").Select(row => (string)row[1]!).FirstOrDefault(),
-            SocketMode = socket?.Number("SocketMode") is { } bits ? Convert.ToString((int)bits, 8).PadLeft(4, '0') : null,
-            SocketUser = socket is null ? null : socket.Text("SocketUser") is { Length: > 0 } owner ? owner : "root",
-            Group = group,
-            GroupId = group is null ? null : FindGroup(group)?.Id,
-            TargetUri = configPath is null ? null : Target(name, configPath, reporter),
-            ConfigPath = configPath,
-            Connections = mode == P11KitServerMode.PerConnection ? socket?.Number("NConnections") : null,
-            AcceptedConnections = mode == P11KitServerMode.PerConnection ? socket?.Number("NAccepted") : null,
-            Unit = socket is null ? serviceUnit : socketUnit,
-            UnitPath = unitPath.Length > 0 ? unitPath : null,
-        };
-    }
-
-    static IReadOnlyList<Pkcs11Uri>? Target(string name, string configPath, IReporter reporter)
-    {
+        ServiceEnvironment? environment = null;
         try
         {
-            return TargetFile.Read(name, configPath).ValidUris(reporter);
+            environment = ServiceEnvironment.Of(name, service);
         }
         catch (HsmRemoteException e)
         {
             reporter.Warning(e.Message);
-            return null;
         }
+
+        // Without the files' variables the command is still known, and its target is not.
+        if (ServerCommand.Find(service, environment ?? new()) is not { } command)
+            return null;
+        var isTemplate = serviceUnit.EndsWith("@.service", StringComparison.Ordinal);
+        var socketUnit = $"{name}.socket";
+        var socket = systemd.Load(socketUnit);
+        if (isTemplate && socket is null)
+            return null;
+
+        var listener = socket ?? service;
+        var unitPath = listener.Text("FragmentPath");
+        var isOurs = IsOurs(unitPath);
+        var socketPath = socket is null
+            ? command.Options.Name is ['/', ..] given ? given : null
+            : socket.Rows("Listen").Where(row => row[0] is "Stream").Select(row => (string)row[1]!).FirstOrDefault();
+        var access = SocketAccess.Of(socket, socketPath, isMadeByServer: !isTemplate && !isOurs);
+        var configPath = command.TargetVariable is { } variable && environment?.FileOf(variable) is { } origin
+            ? origin
+            : service.Rows("EnvironmentFiles").Select(row => (string)row[0]!).LastOrDefault();
+        var server = new P11KitServer
+        {
+            Name = name,
+            State = State(listener, isTemplate ? null : service),
+            Mode = isTemplate ? P11KitServerMode.PerConnection : P11KitServerMode.Daemon,
+            IsManaged = isOurs,
+            Enabled = IsEnabled(listener) || (!isTemplate && IsEnabled(service)),
+            SocketPath = socketPath,
+            SocketMode = access.Mode,
+            SocketUser = access.User,
+            Group = access.Group,
+            GroupId = access.Group is null ? null : FindGroup(access.Group)?.Id,
+            PeerUser = command.Options.User,
+            PeerGroup = command.Options.Group,
+            TargetUri = environment is null ? null : Target(name, command, environment, reporter),
+            TargetVariable = command.TargetVariable,
+            ConfigPath = command.TargetVariable is null ? null : configPath,
+            Connections = isTemplate ? socket?.Number("NConnections") : null,
+            AcceptedConnections = isTemplate ? socket?.Number("NAccepted") : null,
+            RefusedConnections = isTemplate ? socket?.Number("NRefused") : null,
+            Unit = socket is null ? serviceUnit : socketUnit,
+            UnitPath = unitPath.Length > 0 ? unitPath : null,
+            ServiceUnit = serviceUnit,
+        };
+        return detailed ? ServerDetails.AddTo(server, systemd, socket, service) : server;
     }
+
+    /// <summary>The target as the server gets it. A word that is no URI is reported: the server may make of it what nobody meant.</summary>
+    static List<Pkcs11Uri> Target(string name, ServerCommand command, ServiceEnvironment environment, IReporter reporter)
+    {
+        foreach (var file in environment.Missing)
+            reporter.Warning($"'{name}' cannot serve: {file}, which its unit reads, is not there.");
+        List<Pkcs11Uri> target = [];
+        foreach (var word in command.Target)
+        {
+            if (Pkcs11Uri.TryParse(word, out var uri, out var error))
+                target.Add(uri);
+            else
+                reporter.Warning($"The target of '{name}' has an argument that is no PKCS #11 URI. {error} Set it anew: Get-Pkcs11Token -Label LABEL | Set-P11TargetUri -Name {name}.");
+        }
+
+        return target;
+    }
+
+    static bool IsEnabled(UnitProperties unit) => unit.Text("UnitFileState") is "enabled" or "enabled-runtime";
 
     /// <summary>Whether a unit's file has our mark.</summary>
     internal static bool IsOurs(string unitPath) =>
@@ -119,18 +144,12 @@ static partial class ServerInventory
         }
     }
 
-    static P11KitServerState State(string activeState) => activeState switch
+    /// <summary>What an instance is doing. A daemon behind a socket has failed when it has failed, whatever its socket says.</summary>
+    static P11KitServerState State(UnitProperties listener, UnitProperties? daemon) => (daemon?.Text("ActiveState"), listener.Text("ActiveState")) switch
     {
-        "active" => P11KitServerState.Listening,
-        "activating" or "deactivating" or "reloading" => P11KitServerState.Changing,
-        "failed" => P11KitServerState.Failed,
+        ("failed", _) or (_, "failed") => P11KitServerState.Failed,
+        ("active", _) or (_, "active") => P11KitServerState.Listening,
+        (_, "activating" or "deactivating" or "reloading") => P11KitServerState.Changing,
         _ => P11KitServerState.Stopped,
     };
-
-    [GeneratedRegex(@"\bp11-kit(?:-|\s+)(?<verb>remote|server)\b", RegexOptions.CultureInvariant, 1000)]
-    private static partial Regex ServerCommand();
-
-    // p11-kit server -n PATH, --name PATH or --name=PATH.
-    [GeneratedRegex(@"\s(?:-n\s*|--name[=\s]\s*)(?<path>/\S+)", RegexOptions.CultureInvariant | RegexOptions.ExplicitCapture, 1000)]
-    private static partial Regex SocketArgument();
 }

@@ -8,12 +8,14 @@ namespace HsmRemote.Services.Server;
 sealed class TargetFile
 {
     readonly string instance;
+    readonly string variable;
     readonly FileImage? image;
     readonly EnvironmentFile environment;
 
-    TargetFile(string instance, string path, FileImage? image)
+    TargetFile(string instance, string path, string variable, FileImage? image)
     {
         this.instance = instance;
+        this.variable = variable;
         Path = path;
         this.image = image;
         environment = EnvironmentFile.Parse(image is null ? "" : Encoding.UTF8.GetString(image.Content));
@@ -23,16 +25,19 @@ sealed class TargetFile
 
     internal bool Exists => image is not null;
 
+    /// <summary>The variables that it sets, in their order.</summary>
+    internal IEnumerable<(string Name, string Value)> Assignments => environment.Assignments;
+
     /// <summary>The target's URIs as they are written, which unbraced expansion separates by white space.</summary>
     IEnumerable<string> Words =>
-        (environment[InstanceLayout.TargetVariable] ?? "").Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries);
+        (environment[variable] ?? "").Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries);
 
     /// <exception cref="HsmRemoteException">The caller may not read it.</exception>
-    internal static TargetFile Read(string instance, string path)
+    internal static TargetFile Read(string instance, string path, string variable = InstanceLayout.TargetVariable)
     {
         try
         {
-            return new(instance, path, AtomicFile.Read(path));
+            return new(instance, path, variable, AtomicFile.Read(path));
         }
         catch (UnauthorizedAccessException e)
         {
@@ -46,27 +51,12 @@ sealed class TargetFile
     internal IReadOnlyList<Pkcs11Uri> Uris() => [.. Words.Select(word =>
         Pkcs11Uri.TryParse(word, out var uri, out var error) ? uri : throw Malformed(error))];
 
-    /// <summary>Those that are URIs; the others are reported, since the server may make of them what nobody meant.</summary>
-    internal IReadOnlyList<Pkcs11Uri> ValidUris(IReporter reporter)
-    {
-        List<Pkcs11Uri> valid = [];
-        foreach (var word in Words)
-        {
-            if (Pkcs11Uri.TryParse(word, out var uri, out var error))
-                valid.Add(uri);
-            else
-                reporter.Warning(Malformed(error).Message);
-        }
-
-        return valid;
-    }
-
     /// <summary>The step that makes this the target, or null when it is. Comments and other variables stay.</summary>
     /// <exception cref="HsmRemoteException">What the file says depends on systemd's version.</exception>
     internal PlanStep? Retarget(IReadOnlyList<Pkcs11Uri> target)
     {
         var wanted = string.Join(' ', target);
-        if (image is not null && string.Equals(environment[InstanceLayout.TargetVariable] ?? "", wanted, StringComparison.Ordinal))
+        if (image is not null && string.Equals(environment[variable] ?? "", wanted, StringComparison.Ordinal))
             return null;
         if (environment.IsAmbiguous)
         {
@@ -81,11 +71,11 @@ sealed class TargetFile
                 "# The tokens that this instance exposes: PKCS #11 URIs, separated by spaces. None: nothing is exposed.\n"
                 + "# Set-P11TargetUri writes it, and checks what it writes. It holds at the next connection.\n")
             : environment;
-        var after = FileImage.Ours(before.With(InstanceLayout.TargetVariable, wanted).ToString());
+        var after = FileImage.Ours(before.With(variable, wanted).ToString());
         return new WriteFileStep(Path, image, image is null ? after : image with { Content = after.Content });
     }
 
     HsmRemoteException Malformed(string error) => new(
-        "TargetUriMalformed", FailureKind.InvalidData, $"{InstanceLayout.TargetVariable} in {Path} has a word that is no PKCS #11 URI. {error}",
+        "TargetUriMalformed", FailureKind.InvalidData, $"{variable} in {Path} has a word that is no PKCS #11 URI. {error}",
         $"Set the target anew: Get-Pkcs11Token -Label LABEL | Set-P11TargetUri -Name {instance}.", Path);
 }

@@ -19,6 +19,9 @@ sealed class EnvironmentFile
     internal string? this[string name] =>
         pieces.FindLastIndex(p => string.Equals(p.Name, name, StringComparison.Ordinal)) is var i and >= 0 ? pieces[i].Value : null;
 
+    /// <summary>The assignments, in their order.</summary>
+    internal IEnumerable<(string Name, string Value)> Assignments => pieces.Where(p => p.Name is not null).Select(p => (p.Name!, p.Value));
+
     /// <summary>
     /// Whether a comment ends in a backslash. Up to systemd 253 the comment then goes on in the next line, from 254 on it does
     /// not, so that what the file says depends on who reads it.

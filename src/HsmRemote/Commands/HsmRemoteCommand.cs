@@ -81,17 +81,20 @@ public abstract class HsmRemoteCommand : PSCmdlet, IDisposable
                 "Take it from Get-Pkcs11Token or 'p11tool --list-tokens', in quotes.", parameter);
 
     /// <summary>The instances of names or patterns. A name that is not there is an error, a pattern that fits none is not.</summary>
-    private protected IEnumerable<P11KitServer> FindServers(string[] names)
+    /// <param name="names">The names or patterns.</param>
+    /// <param name="detailed">Whether everything about those of a pattern is found out.</param>
+    /// <param name="namedDetailed">The same for those of a name.</param>
+    private protected IEnumerable<P11KitServer> FindServers(string[] names, bool detailed = false, bool namedDetailed = false)
     {
         foreach (var name in names)
         {
             if (WildcardPattern.ContainsWildcardCharacters(name))
             {
                 var pattern = WildcardPattern.Get(name, WildcardOptions.None);
-                foreach (var server in Await(reporter => Services.Servers.Get(reporter)).Where(server => pattern.IsMatch(server.Name)))
+                foreach (var server in Await(reporter => Services.Servers.Get(reporter, detailed)).Where(server => pattern.IsMatch(server.Name)))
                     yield return server;
             }
-            else if (TryFindServer(name) is { } server)
+            else if (TryFindServer(name, detailed || namedDetailed) is { } server)
             {
                 yield return server;
             }
@@ -99,10 +102,10 @@ public abstract class HsmRemoteCommand : PSCmdlet, IDisposable
     }
 
     /// <summary>The instance of a name; that there is none is written as an error.</summary>
-    private protected P11KitServer? TryFindServer(string name)
+    private protected P11KitServer? TryFindServer(string name, bool detailed = false)
     {
         P11KitServer? server = null;
-        Attempt(() => server = Await(reporter => Services.Servers.Find(name, reporter)));
+        Attempt(() => server = Await(reporter => Services.Servers.Find(name, reporter, detailed)));
         return server;
     }
 
