@@ -112,6 +112,9 @@ public enum P11KitServerMode
 
     /// <summary>One <c>p11-kit server</c> accepts.</summary>
     Daemon,
+
+    /// <summary>One systemd-socket-activate, sandboxed once, accepts, and starts <c>p11-kit remote</c> for each connection.</summary>
+    Acceptor,
 }
 
 /// <summary>Whose an instance is.</summary>

@@ -47,7 +47,12 @@ sealed class UnitStep : PlanStep
 
     internal static UnitStep Stop(ISystemdManager systemd, string unit) => new(
         new PlannedChange(ChangeKind.StopUnit, unit, $"Stop {unit}"),
-        cancellation => systemd.Stop(unit, cancellation),
+        cancellation =>
+        {
+            systemd.Stop(unit, cancellation);
+            // p11-kit server ends with a failure when it is told to end, and what was told to is no failure.
+            systemd.ResetFailed(unit);
+        },
         settle: () => systemd.Start(unit, CancellationToken.None));
 
     /// <summary>The connections that are open end: each is an instance of the template. There is no way back for them.</summary>

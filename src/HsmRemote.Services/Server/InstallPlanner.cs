@@ -67,7 +67,14 @@ static class InstallPlanner
     internal static IReadOnlyList<P11KitDrift> Drift(P11KitServer installed)
     {
         var layout = new InstanceLayout(installed.Name);
-        return [.. Units(Decide(new P11KitServerSpec { Name = installed.Name }, layout, installed))
+        // As the files themselves have it: an administrator's drop-in is no drift.
+        var written = installed with
+        {
+            SocketPath = UnitFile.ValueOf(layout.SocketUnitPath, "ListenStream"),
+            SocketMode = UnitFile.ValueOf(layout.SocketUnitPath, "SocketMode"),
+            Group = UnitFile.ValueOf(layout.SocketUnitPath, "SocketGroup"),
+        };
+        return [.. Units(Decide(new P11KitServerSpec { Name = installed.Name }, layout, written))
             .Select(unit => Ensure(unit.Key, unit.Value))
             .OfType<WriteFileStep>()
             .Select(step => new P11KitDrift(step.Change.Target, step.Change.Description, step.Change.Difference))];

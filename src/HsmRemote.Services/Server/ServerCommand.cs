@@ -105,6 +105,6 @@ sealed partial class ServerCommand
     static bool IsUri(string value) => value.StartsWith("pkcs11:", StringComparison.Ordinal);
 
     // From the start of the word that names the program, its directory and an exec before it included.
-    [GeneratedRegex(@"(?<script>[^\s:;&|]*\bp11-kit(?:-|\s+)(?:remote|server)\b.*)\z", RegexOptions.CultureInvariant | RegexOptions.Singleline, 1000)]
+    [GeneratedRegex(@"(?<script>[^\s:;&|]*\bp11-kit(?:-|\s+(?:-\S+\s+)*)(?:remote|server)\b.*)\z", RegexOptions.CultureInvariant | RegexOptions.Singleline, 1000)]
     private static partial Regex Mention();
 }

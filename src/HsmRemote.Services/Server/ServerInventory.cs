@@ -65,7 +65,8 @@ static class ServerInventory
         var isTemplate = serviceUnit.EndsWith("@.service", StringComparison.Ordinal);
         var socketUnit = $"{name}.socket";
         var socket = systemd.Load(socketUnit);
-        if (isTemplate && socket is null)
+        // What serves standard input needs a socket that is accepted from; a template of daemons is no instance itself.
+        if (command.IsRemote ? socket is null : isTemplate)
             return null;
 
         var listener = socket ?? service;
@@ -82,7 +83,7 @@ static class ServerInventory
         {
             Name = name,
             State = State(listener, isTemplate ? null : service),
-            Mode = isTemplate ? P11KitServerMode.PerConnection : P11KitServerMode.Daemon,
+            Mode = isTemplate ? P11KitServerMode.PerConnection : command.IsRemote ? P11KitServerMode.Acceptor : P11KitServerMode.Daemon,
             IsManaged = isOurs,
             Enabled = IsEnabled(listener) || (!isTemplate && IsEnabled(service)),
             SocketPath = socketPath,

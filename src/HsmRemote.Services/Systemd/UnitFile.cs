@@ -37,5 +37,13 @@ sealed class UnitFile
     /// <summary>Text that systemd reads as itself where it expands specifiers.</summary>
     internal static string Literal(string value) => value.Replace("%", "%%", StringComparison.Ordinal);
 
+    /// <summary>The value of a directive in a file, its drop-ins left out; null when the file does not have it. The last one counts.</summary>
+    internal static string? ValueOf(string path, string directive) =>
+        File.Exists(path)
+            ? File.ReadLines(path)
+                .LastOrDefault(line => line.StartsWith(directive, StringComparison.Ordinal) && line.AsSpan(directive.Length).TrimStart() is ['=', ..])
+                ?.Split('=', 2)[1].Trim().Replace("%%", "%", StringComparison.Ordinal)
+            : null;
+
     public override string ToString() => text.ToString();
 }
