@@ -11,7 +11,7 @@ public sealed class ConnectionTests(SandboxFixture sandbox)
     public void Who_is_connected_is_told_and_exactly_one_connection_is_ended(string name)
     {
         var path = Install(name, "pkcs11:token=first");
-        var one = Hold($"{name}-one", path, "--uid=5000", "--gid=7405");
+        var one = Hold($"{name}-one", path, "setpriv --reuid=5000 --regid=7405 --clear-groups");
         var two = Hold($"{name}-two", path);
         var connections = Connections(name, 2);
         var first = connections.Single(connection => connection.GetProperty("ProcessId").GetInt32() == one);
@@ -109,8 +109,8 @@ public sealed class ConnectionTests(SandboxFixture sandbox)
         return path;
     }
 
-    int Hold(string name, string path, params string[] options) => int.Parse(
-        sandbox.Shell($"systemd-run --quiet --unit={name} {string.Join(' ', options)} socat UNIX-CONNECT:{path} PIPE; systemctl show -P MainPID {name}").Succeeded(),
+    int Hold(string name, string path, string identity = "") => int.Parse(
+        sandbox.Shell($"systemd-run --quiet --unit={name} {identity} socat UNIX-CONNECT:{path} PIPE; systemctl show -P MainPID {name}").Succeeded(),
         System.Globalization.CultureInfo.InvariantCulture);
 
     /// <summary>The connections of an instance, as soon as there are so many: what serves them takes a moment to start or end.</summary>

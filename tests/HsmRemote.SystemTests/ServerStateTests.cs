@@ -8,7 +8,7 @@ public sealed class ServerStateTests(SandboxFixture sandbox)
     [Fact]
     public void Connections_are_counted_and_those_beyond_the_limit_are_refused()
     {
-        sandbox.HsmRemote("Install-P11KitServer state-full").SucceededWithOne();
+        sandbox.HsmRemote("Install-P11KitServer state-full -TargetUri pkcs11:token=x").SucceededWithOne();
         sandbox.WriteFile("/etc/systemd/system/state-full.socket.d/limit.conf", "[Socket]\nMaxConnections=1\n");
         sandbox.Shell("systemctl daemon-reload; systemctl restart state-full.socket").Succeeded();
         Hold("state-full-one", "/run/state-full/pkcs11");
@@ -22,7 +22,7 @@ public sealed class ServerStateTests(SandboxFixture sandbox)
     [Fact]
     public void Memory_and_processor_time_are_what_systemd_accounts()
     {
-        sandbox.HsmRemote("Install-P11KitServer state-use").SucceededWithOne();
+        sandbox.HsmRemote("Install-P11KitServer state-use -TargetUri pkcs11:token=x").SucceededWithOne();
         Assert.Equal(0, Server("state-use").GetProperty("MemoryBytes").GetInt64());
         Hold("state-use-one", "/run/state-use/pkcs11");
         var unit = sandbox.Shell("systemctl list-units --plain --no-legend 'state-use@*' | cut -d' ' -f1").Succeeded();
@@ -58,8 +58,8 @@ public sealed class ServerStateTests(SandboxFixture sandbox)
     [Fact]
     public void The_journal_comes_as_objects_and_a_connection_s_entries_have_its_peer()
     {
-        sandbox.HsmRemote("Install-P11KitServer state-log -SocketMode 0666").SucceededWithOne();
-        var process = Hold("state-log-one", "/run/state-log/pkcs11", "--uid=5000");
+        sandbox.HsmRemote("Install-P11KitServer state-log -SocketMode 0666 -TargetUri pkcs11:token=x").SucceededWithOne();
+        var process = Hold("state-log-one", "/run/state-log/pkcs11", "setpriv --reuid=5000 --regid=5000 --clear-groups");
         sandbox.Run("journalctl", "--sync").Succeeded();
 
         var log = sandbox.HsmRemote("Get-P11KitServer state-log -Log 50").Succeeded();
@@ -94,7 +94,7 @@ public sealed class ServerStateTests(SandboxFixture sandbox)
     [Fact]
     public void A_stop_ends_the_open_connections_and_a_second_one_changes_nothing()
     {
-        sandbox.HsmRemote("Install-P11KitServer state-run").SucceededWithOne();
+        sandbox.HsmRemote("Install-P11KitServer state-run -TargetUri pkcs11:token=x").SucceededWithOne();
         Hold("state-run-one", "/run/state-run/pkcs11");
         var predicted = sandbox.HsmRemote("Stop-P11KitServer state-run -WhatIf").SucceededWithOne();
         Assert.Equal("Listening", Text(Server("state-run"), "State"));
@@ -155,12 +155,10 @@ public sealed class ServerStateTests(SandboxFixture sandbox)
     }
 
     /// <summary>Holds a connection open until it is ended from the other side; gives the process that does.</summary>
-    int Hold(string name, string path, string options = "") => int.Parse(
-        sandbox.Shell($"""
-            systemd-run --quiet --unit={name} {options} socat UNIX-CONNECT:{path} PIPE
-            for i in {"{1..50}"}; do ss -x src {path} | grep -q ESTAB && break; sleep 0.1; done
-            systemctl show -P MainPID {name}
-            """).Succeeded(),
+    int Hold(string name, string path, string identity = "") => int.Parse(
+        sandbox.Shell(
+            $"systemd-run --quiet --unit={name} {identity} socat UNIX-CONNECT:{path} PIPE; "
+            + $"for i in {{1..100}}; do test $(systemctl show -P NConnections $(basename $(dirname {path})).socket) -gt 0 && break; sleep 0.1; done; systemctl show -P MainPID {name}").Succeeded(),
         System.Globalization.CultureInfo.InvariantCulture);
 
     JsonElement Server(string name) => sandbox.HsmRemote($"Get-P11KitServer {name}").SucceededWithOne();

@@ -10,7 +10,7 @@ public sealed class ModuleTests(Engine engine) : IDisposable
 {
     static readonly string[] Cmdlets =
     [
-        "Get-P11KitServer", "Get-P11TargetUri", "Get-Pkcs11Token", "Install-P11KitServer", "Set-P11TargetUri", "Test-P11Socket",
+        "Disconnect-P11KitConnection", "Get-P11KitConnection", "Get-P11KitServer", "Get-P11TargetUri", "Get-Pkcs11Token", "Install-P11KitServer", "Restart-P11KitServer", "Set-P11TargetUri", "Start-P11KitServer", "Stop-P11KitServer", "Test-P11Socket",
         "Uninstall-P11KitServer",
     ];
 
@@ -31,6 +31,11 @@ public sealed class ModuleTests(Engine engine) : IDisposable
     [InlineData("Install-P11KitServer", true)]
     [InlineData("Uninstall-P11KitServer", true)]
     [InlineData("Set-P11TargetUri", true)]
+    [InlineData("Start-P11KitServer", true)]
+    [InlineData("Stop-P11KitServer", true)]
+    [InlineData("Restart-P11KitServer", true)]
+    [InlineData("Disconnect-P11KitConnection", true)]
+    [InlineData("Get-P11KitConnection", false)]
     [InlineData("Get-P11KitServer", false)]
     [InlineData("Get-P11TargetUri", false)]
     [InlineData("Get-Pkcs11Token", false)]
