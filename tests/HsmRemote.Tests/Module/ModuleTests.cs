@@ -10,7 +10,8 @@ public sealed class ModuleTests(Engine engine) : IDisposable
 {
     static readonly string[] Cmdlets =
     [
-        "Disconnect-P11KitConnection", "Get-P11KitConnection", "Get-P11KitServer", "Get-P11TargetUri", "Get-Pkcs11Token", "Install-P11KitServer", "Restart-P11KitServer", "Set-P11TargetUri", "Start-P11KitServer", "Stop-P11KitServer", "Test-P11Socket",
+        "Disconnect-P11KitConnection", "Get-P11KitConnection", "Get-P11KitServer", "Get-P11TargetUri", "Get-Pkcs11Token",
+        "Install-P11KitServer", "Restart-P11KitServer", "Set-P11TargetUri", "Start-P11KitServer", "Stop-P11KitServer", "Test-P11Socket",
         "Uninstall-P11KitServer",
     ];
 
