@@ -107,7 +107,7 @@ static class ServerInventory
     }
 
     /// <summary>The target as the server gets it. A word that is no URI is reported: the server may make of it what nobody meant.</summary>
-    static List<Pkcs11Uri> Target(string name, ServerCommand command, ServiceEnvironment environment, IReporter reporter)
+    static List<Pkcs11Uri>? Target(string name, ServerCommand command, ServiceEnvironment environment, IReporter reporter)
     {
         foreach (var file in environment.Missing)
             reporter.Warning($"'{name}' cannot serve: {file}, which its unit reads, is not there.");
@@ -120,7 +120,8 @@ static class ServerInventory
                 reporter.Warning($"The target of '{name}' has an argument that is no PKCS #11 URI. {error} Set it anew: Get-Pkcs11Token -Label LABEL | Set-P11TargetUri -Name {name}.");
         }
 
-        return target;
+        // A module, or what is no URI at all: what is exposed is not known, which is not the same as nothing.
+        return target.Count == 0 && command.Target.Any() ? null : target;
     }
 
     static bool IsEnabled(UnitProperties unit) => unit.Text("UnitFileState") is "enabled" or "enabled-runtime";
