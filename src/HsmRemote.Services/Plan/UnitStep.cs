@@ -53,7 +53,8 @@ sealed class UnitStep : PlanStep
         cancellation =>
         {
             systemd.Stop(unit, cancellation);
-            // One that ended badly stays in memory otherwise, even without its file.
+            // p11-kit server ends with a failure when it is told to end, which is none; and one that ended badly stays in memory
+            // otherwise, even without its file.
             systemd.ResetFailed(unit);
         },
         settle: returns ? () => systemd.Start(unit, CancellationToken.None) : null);
@@ -66,6 +67,11 @@ sealed class UnitStep : PlanStep
             foreach (var unit in systemd.List(pattern))
                 systemd.Stop(unit, cancellation);
         });
+
+    /// <summary>One connection ends, by the unit that systemd made for it. There is no way back for it.</summary>
+    internal static UnitStep StopConnection(ISystemdManager systemd, string unit, string who) => new(
+        new PlannedChange(ChangeKind.StopUnit, unit, $"End the connection of {who} ({unit})"),
+        cancellation => systemd.Stop(unit, cancellation));
 
     internal override Task ApplyAsync(CancellationToken cancellationToken)
     {
