@@ -8,6 +8,7 @@ sealed class UnitStep : PlanStep
     readonly Action<CancellationToken> apply;
     readonly Action? undo;
     readonly Action? settle;
+    bool settlesAlways;
 
     UnitStep(PlannedChange change, Action<CancellationToken> apply, Action? undo = null, Action? settle = null)
         : base(change)
@@ -20,7 +21,11 @@ sealed class UnitStep : PlanStep
     internal static UnitStep Reload(ISystemdManager systemd) => new(
         new PlannedChange(ChangeKind.ReloadManager, "systemd", "Reload systemd's unit files"),
         _ => systemd.Reload(),
-        settle: systemd.Reload);
+        settle: systemd.Reload)
+    {
+        // A unit's file that was put back is a newer one.
+        settlesAlways = true,
+    };
 
     internal static UnitStep Enable(ISystemdManager systemd, string unit) => new(
         new PlannedChange(ChangeKind.EnableUnit, unit, $"Enable {unit}"),
@@ -58,6 +63,8 @@ sealed class UnitStep : PlanStep
             foreach (var unit in systemd.List(pattern))
                 systemd.Stop(unit, cancellation);
         });
+
+    internal override bool SettlesAlways => settlesAlways;
 
     internal override Task ApplyAsync(CancellationToken cancellationToken)
     {
