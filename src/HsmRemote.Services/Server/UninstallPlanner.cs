@@ -20,7 +20,13 @@ static class UninstallPlanner
 
         List<PlanStep> steps = [];
         if (units.Count == 0)
+        {
+            // A run that was cut short may have left just this to do: systemd has a unit in memory whose file is gone.
+            if (!File.Exists(layout.SocketUnitPath) && systemd.Load(layout.SocketUnit)?.Text("FragmentPath") is { } path
+                && string.Equals(path, layout.SocketUnitPath, StringComparison.Ordinal))
+                steps.Add(UnitStep.Reload(systemd));
             return new ChangePlan(layout.Name, steps, systemd);
+        }
 
         if (systemd.Load(layout.SocketUnit)?.Text("ActiveState") is not (null or "inactive" or "failed"))
             steps.Add(UnitStep.Stop(systemd, layout.SocketUnit));
