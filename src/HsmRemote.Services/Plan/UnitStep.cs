@@ -8,6 +8,7 @@ sealed class UnitStep : PlanStep
     readonly Action<CancellationToken> apply;
     readonly Action? undo;
     readonly Action? settle;
+    bool settlesAlways;
 
     UnitStep(PlannedChange change, Action<CancellationToken> apply, Action? undo = null, Action? settle = null)
         : base(change)
@@ -20,7 +21,11 @@ sealed class UnitStep : PlanStep
     internal static UnitStep Reload(ISystemdManager systemd) => new(
         new PlannedChange(ChangeKind.ReloadManager, "systemd", "Reload systemd's unit files"),
         _ => systemd.Reload(),
-        settle: systemd.Reload);
+        settle: systemd.Reload)
+    {
+        // A unit's file that was put back is a newer one.
+        settlesAlways = true,
+    };
 
     internal static UnitStep Enable(ISystemdManager systemd, string unit) => new(
         new PlannedChange(ChangeKind.EnableUnit, unit, $"Enable {unit}"),
@@ -72,6 +77,8 @@ sealed class UnitStep : PlanStep
     internal static UnitStep StopConnection(ISystemdManager systemd, string unit, string who) => new(
         new PlannedChange(ChangeKind.StopUnit, unit, $"End the connection of {who} ({unit})"),
         cancellation => systemd.Stop(unit, cancellation));
+
+    internal override bool SettlesAlways => settlesAlways;
 
     internal override Task ApplyAsync(CancellationToken cancellationToken)
     {
