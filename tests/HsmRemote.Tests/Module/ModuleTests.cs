@@ -10,8 +10,8 @@ public sealed class ModuleTests(Engine engine) : IDisposable
 {
     static readonly string[] Cmdlets =
     [
-        "Get-P11KitServer", "Get-P11TargetUri", "Get-Pkcs11Token", "Install-P11KitServer", "Set-P11TargetUri", "Test-P11Socket",
-        "Uninstall-P11KitServer",
+        "Get-P11ContainerConfig", "Get-P11KitServer", "Get-P11TargetUri", "Get-Pkcs11Token", "Install-P11KitServer", "New-P11ContainerConfig",
+        "Set-P11TargetUri", "Test-P11Socket", "Uninstall-P11KitServer",
     ];
 
     readonly DirectoryInfo directory = Directory.CreateTempSubdirectory("hsmremote-tests-");
@@ -30,7 +30,9 @@ public sealed class ModuleTests(Engine engine) : IDisposable
     [Theory]
     [InlineData("Install-P11KitServer", true)]
     [InlineData("Uninstall-P11KitServer", true)]
+    [InlineData("New-P11ContainerConfig", true)]
     [InlineData("Set-P11TargetUri", true)]
+    [InlineData("Get-P11ContainerConfig", false)]
     [InlineData("Get-P11KitServer", false)]
     [InlineData("Get-P11TargetUri", false)]
     [InlineData("Get-Pkcs11Token", false)]
@@ -47,6 +49,9 @@ public sealed class ModuleTests(Engine engine) : IDisposable
     [InlineData("Test-P11Socket", "HsmRemote.P11SocketTest")]
     [InlineData("Get-P11KitServer", "HsmRemote.P11KitServer")]
     [InlineData("Install-P11KitServer", "HsmRemote.P11ChangeResult")]
+    [InlineData("Get-P11ContainerConfig", "HsmRemote.P11ContainerConfig")]
+    [InlineData("New-P11ContainerConfig", "HsmRemote.P11ContainerConfig")]
+    [InlineData("New-P11ContainerConfig", "System.String")]
     public void It_says_what_it_gives(string cmdlet, string type) =>
         Assert.Contains(type, engine.Run($"(Get-Command {cmdlet}).OutputType.Name").Check().Select(t => (string)t.BaseObject));
 
@@ -58,6 +63,7 @@ public sealed class ModuleTests(Engine engine) : IDisposable
         {
             ("Pkcs11Token", "Uri", "Set-P11TargetUri"), ("P11TargetUri", "Uri", "Set-P11TargetUri"), ("P11ChangeResult", "Name", "Set-P11TargetUri"),
             ("P11KitServer", "Name", "Test-P11Socket"), ("P11KitServer", "Name", "Get-Pkcs11Token"), ("P11KitServer", "Name", "Uninstall-P11KitServer"),
+            ("P11KitServer", "Name", "New-P11ContainerConfig"), ("P11ContainerConfig", "Name", "Test-P11Socket"),
         })
         {
             Assert.NotNull(typeof(Pkcs11Token).Assembly.GetType($"HsmRemote.{type}")!.GetProperty(property));
