@@ -17,26 +17,26 @@ static class QuadletUnit
             unit.Set("Wants", socket.Unit).Set("After", socket.Unit);
         unit.Section("Container");
         if (config.Image is { } image)
-            unit.Set("Image", Value(image));
+            unit.Set("Image", Line("image", image));
         if (config.User is { } user)
         {
             var parts = user.Split(':');
-            unit.Set("User", Value(parts[0]));
+            unit.Set("User", Line("user", parts[0]));
             if (parts.Length > 1)
-                unit.Set("Group", Value(parts[1]));
+                unit.Set("Group", Line("user", parts[1]));
         }
 
         if (config.SupplementaryGroup is { } group)
             unit.Set("GroupAdd", group);
         if (config.UserNamespace is { } userNamespace)
-            unit.Set("UserNS", Value(userNamespace));
+            unit.Set("UserNS", Line("user namespace", userNamespace));
         if (config.SecurityLabel is not null)
             unit.Set("SecurityLabelDisable", "true");
         var (option, mount) = RunArguments.Mount(config.Mount);
         if (option is "mount")
             unit.Set("Mount", Word(mount));
         else
-            unit.Set("Volume", Value(mount));
+            unit.Set("Volume", Line("socket's path", mount));
         foreach (var (variable, value) in config.Environment)
             unit.Set("Environment", Word($"{variable}={value}"));
         return unit.Section("Install").Set("WantedBy", config.Rootless ? "default.target" : "multi-user.target").ToString();
@@ -44,6 +44,12 @@ static class QuadletUnit
 
     // What the generator makes of it is read by systemd, which expands specifiers and variables.
     static string Value(string value) => UnitFile.Literal(value).Replace("$", "$$", StringComparison.Ordinal);
+
+    /// <summary>A value that is the whole line: white space at its ends is dropped, and a backslash at its end joins the next line.</summary>
+    static string Line(string what, string value) =>
+        value.Contains('\\', StringComparison.Ordinal) || char.IsWhiteSpace(value[0]) || char.IsWhiteSpace(value[^1])
+            ? throw ContainerValues.Invalid(what, "a unit's line cannot carry backslashes, or white space at its ends", value)
+            : Value(value);
 
     /// <summary>One word of a list, systemd.syntax(7).</summary>
     static string Word(string value)

@@ -176,7 +176,8 @@ public sealed class WriterProperties
 
     static P11ContainerConfig Config(string image, string value, string socketPath)
     {
-        var directory = Path.GetDirectoryName(socketPath)!;
+        // Not Path's, which makes one slash of two.
+        var directory = socketPath[..^"/s".Length];
         return new P11ContainerConfig
         {
             Name = "edge", Engine = P11ContainerEngine.Docker, Image = image, SocketPath = socketPath, Mount = new(directory, directory, ReadOnly: true),
@@ -186,12 +187,12 @@ public sealed class WriterProperties
 
     static void RequirePython(string module)
     {
-        using var process = Process.Start(new ProcessStartInfo("/bin/sh", ["-c", $"python3 -c 'import {module}' 2>/dev/null"]) { UseShellExecute = false })!;
+        using var process = Process.Start(new ProcessStartInfo("/bin/sh", ["-c", $"/usr/bin/python3 -c 'import {module}' 2>/dev/null"]) { UseShellExecute = false })!;
         process.WaitForExit();
         Assert.SkipUnless(process.ExitCode == 0, $"python3 with {module} is not installed: it has NOT read what is written.");
     }
 
-    static string Python(string program, string input, params string[] arguments) => Run("python3", input, ["-c", program, .. arguments]);
+    static string Python(string program, string input, params string[] arguments) => Run("/usr/bin/python3", input, ["-c", program, .. arguments]);
 
     static string Run(string program, params string[] arguments) => Run(program, "", arguments);
 
