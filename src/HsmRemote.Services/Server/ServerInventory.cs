@@ -66,6 +66,9 @@ static partial class ServerInventory
         var name = InstanceName(serviceUnit);
         var socketUnit = $"{name}.socket";
         var socket = systemd.Load(socketUnit);
+        // Of a package, below an instance that was taken over and makes its socket by itself.
+        if (socket is not null && IsOurs(service.Text("FragmentPath")) && !IsOurs(socket.Text("FragmentPath")))
+            socket = null;
         var mode = match.Groups["verb"].Value is "server" ? P11KitServerMode.Daemon
             : isTemplate ? P11KitServerMode.PerConnection : P11KitServerMode.Acceptor;
         if (mode != P11KitServerMode.Daemon && socket is null)
