@@ -83,7 +83,8 @@ function Invoke-Docs {
 function Test-Layout {
     $module = Get-ModuleDirectory
     $needed = 'HsmRemote.dll', 'HsmRemote.psd1', 'HsmRemote.Abstractions.dll', 'en-US/HsmRemote.dll-Help.xml',
-        'Dependencies/HsmRemote.Services.dll', 'Dependencies/Pkcs11Interop.dll', 'Dependencies/DiffPlex.dll'
+        'Dependencies/HsmRemote.Services.dll', 'Dependencies/Pkcs11Interop.dll', 'Dependencies/DiffPlex.dll',
+        'Dependencies/YamlDotNet.dll'
     $allowed = '^Formatting/\w+(\.\w+)*\.ps1xml$', '^en-US/about_\w+\.help\.txt$'
     $found = foreach ($file in [IO.Directory]::EnumerateFiles($module, '*', 'AllDirectories')) {
         [IO.Path]::GetRelativePath($module, $file)

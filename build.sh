@@ -19,9 +19,10 @@ export DOTNET_SYSTEM_GLOBALIZATION_INVARIANT=1
 test_packages=(
     p11-kit p11-kit-modules gnutls-bin softhsm2 opensc openssl socat strace # what is tested, and what it is tested with
     libpcsclite1 # opensc loads it, and its package only recommends pcscd
+    swtpm libtpm2-pkcs11-1 libtss2-tcti-swtpm0 # a TPM
     gcc libc6-dev # a module that crashes
     systemd-container dbus procps # the sandbox
-    podman crun mmdebstrap # the container of the demo, which is a test too
+    podman crun mmdebstrap uidmap catatonit docker-compose # containers: those of the demo, rootless ones, pods, compose files
 )
 bench_packages=(gcc libc6-dev libp11-kit-dev)
 

@@ -6,24 +6,6 @@
 set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 
-# What the container has: Debian's own packages, of which none is ours.
-image_packages=p11-kit,p11-kit-modules,gnutls-bin,opensc,openssl
-
-# Prints the image's archive; made once for each list of packages.
-make_image() {
-    local recipe=(--variant=essential --include="$image_packages" --dpkgopt='path-exclude=/usr/share/doc/*'
-        --dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt='path-exclude=/usr/share/man/*' bookworm)
-    local image started=$SECONDS
-    image=output/demo-image-$(sha256sum <<<"${recipe[*]}" | head -c 12).tar
-    if [[ ! -e $image ]]; then
-        mkdir -p output
-        rm -f output/demo-image-*
-        mmdebstrap --quiet "${recipe[@]}" "$image.new.tar" >&2 && mv "$image.new.tar" "$image" || return
-        echo "demo.sh: made a container image in $((SECONDS - started)) s" >&2
-    fi
-    echo "$image"
-}
-
 # In the sandbox from here on: $1 is the image, or empty and $2 why there is none.
 
 say() {
@@ -158,10 +140,10 @@ if [[ ${1-} == --story ]]; then
 fi
 
 reason='' image=''
-if ! command -v podman >/dev/null || ! command -v mmdebstrap >/dev/null; then
-    reason='podman and mmdebstrap are not both installed'
+if ! command -v podman >/dev/null; then
+    reason='podman is not installed'
 else
-    image=$(make_image) || { image='' reason='the image could not be made, see above'; }
+    image=$(tests/container-image.sh debian) || { image='' reason='the image could not be made, see above'; }
 fi
 tests/sandbox.sh tests/demo.sh --story "$image" "$reason"
 [[ $image ]] || echo "demo.sh: SKIPPED, the container: $reason"

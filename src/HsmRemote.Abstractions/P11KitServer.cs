@@ -153,6 +153,18 @@ public sealed record P11KitServerSpec
 
     /// <summary>Whether an instance that something else installed is taken over.</summary>
     public bool Adopt { get; init; }
+
+    /// <summary>Files and directories that the service may write to, beyond what its modules are known to need: absolute paths.</summary>
+    public IReadOnlyList<string>? AllowPath { get; init; }
+
+    /// <summary>Device nodes that the service may open, beyond what its modules are known to need: absolute paths.</summary>
+    public IReadOnlyList<string>? AllowDevice { get; init; }
+
+    /// <summary>Environment variables for the modules, such as SOFTHSM2_CONF. No secrets: everyone may read them.</summary>
+    public IReadOnlyDictionary<string, string>? Environment { get; init; }
+
+    /// <summary>The user that the service runs as; by default root.</summary>
+    public string? ServiceUser { get; init; }
 }
 
 /// <summary>The target of an instance: the tokens that it exposes.</summary>

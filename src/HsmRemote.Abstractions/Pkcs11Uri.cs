@@ -187,7 +187,8 @@ public sealed class Pkcs11Uri : IEquatable<Pkcs11Uri>
                 text.Append(attributes[i].Key).Append('=');
                 foreach (var b in attributes[i].Value)
                 {
-                    if (char.IsAsciiLetterOrDigit((char)b) || b is (byte)'_' or (byte)'-' or (byte)'.')
+                    // p11-kit escapes every byte of an id.
+                    if (attributes[i].Key is not "id" && (char.IsAsciiLetterOrDigit((char)b) || b is (byte)'_' or (byte)'-' or (byte)'.'))
                         text.Append((char)b);
                     else
                         text.Append(CultureInfo.InvariantCulture, $"%{b:X2}");

@@ -8,11 +8,17 @@ public interface IHsmRemoteServices
     /// <summary>Tokens, of the modules of this host and of sockets.</summary>
     IPkcs11TokenService Tokens { get; }
 
+    /// <summary>What is in tokens.</summary>
+    IPkcs11ObjectService Objects { get; }
+
     /// <summary>Instances of p11-kit servers.</summary>
     IP11KitServerService Servers { get; }
 
     /// <summary>Tests of sockets.</summary>
     IP11SocketService Sockets { get; }
+
+    /// <summary>What containers need, and what they have.</summary>
+    IP11ContainerService Containers { get; }
 }
 
 /// <summary>Where a service says what it is doing. Safe to call from any thread.</summary>

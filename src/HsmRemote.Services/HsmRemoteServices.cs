@@ -1,3 +1,4 @@
+using HsmRemote.Services.Containers;
 using HsmRemote.Services.Pkcs11;
 using HsmRemote.Services.Server;
 using HsmRemote.Services.Sockets;
@@ -11,8 +12,14 @@ public sealed class HsmRemoteServices : IHsmRemoteServices
     public IPkcs11TokenService Tokens { get; } = new Pkcs11TokenService();
 
     /// <inheritdoc/>
+    public IPkcs11ObjectService Objects { get; } = new Pkcs11ObjectService();
+
+    /// <inheritdoc/>
     public IP11KitServerService Servers { get; } = new P11KitServerService();
 
     /// <inheritdoc/>
     public IP11SocketService Sockets { get; } = new P11SocketService();
+
+    /// <inheritdoc/>
+    public IP11ContainerService Containers { get; } = new P11ContainerService();
 }

@@ -115,6 +115,13 @@ public class SandboxFixture : IAsyncLifetime
         return CommandResult.Of(deadline, standardInput, Script, ["--enter", _id!, file, .. arguments]);
     }
 
+    /// <summary>Where a file of the sandbox is for this process.</summary>
+    public string Outside(string path)
+    {
+        Run("true").Succeeded();
+        return $"/proc/{_id}/root{path}";
+    }
+
     /// <summary>Runs a bash script in the sandbox; it stops at the first command that fails.</summary>
     public CommandResult Shell(string script) => Run("bash", "-euo", "pipefail", "-c", script);
 

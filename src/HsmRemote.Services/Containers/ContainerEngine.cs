@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Text.Json;
 using HsmRemote.Services.Native;
 
 namespace HsmRemote.Services.Containers;
@@ -12,13 +13,29 @@ static class ContainerEngine
     /// <exception cref="HsmRemoteException">No engine has it, or it does not run.</exception>
     internal static async Task<int> MainProcessAsync(string container, CancellationToken cancellationToken)
     {
+        var (program, output) = await InspectAsync(container, "{{.State.Pid}}", cancellationToken);
+        return int.TryParse(output.Trim(), CultureInfo.InvariantCulture, out var process) && process > 0 ? process : throw NotRunning(program, container);
+    }
+
+    /// <summary>What an engine knows of a container, and which engine it is.</summary>
+    /// <exception cref="HsmRemoteException">No engine has it.</exception>
+    internal static async Task<(string Program, JsonElement Container)> InspectAsync(string container, CancellationToken cancellationToken)
+    {
+        var (program, output) = await InspectAsync(container, "{{json .}}", cancellationToken);
+        using var document = JsonDocument.Parse(output);
+        // podman gives a list of the one, docker the one.
+        return (program, (document.RootElement.ValueKind is JsonValueKind.Array ? document.RootElement[0] : document.RootElement).Clone());
+    }
+
+    static async Task<(string Program, string Output)> InspectAsync(string container, string format, CancellationToken cancellationToken)
+    {
         List<string> answers = [];
         var answered = false;
         foreach (var program in Installed())
         {
-            var result = await ChildProcess.RunAsync(program, ["container", "inspect", "--format", "{{.State.Pid}}", "--", container], cancellationToken);
-            if (result.ExitCode == 0 && int.TryParse(result.Output.Trim(), CultureInfo.InvariantCulture, out var process))
-                return process > 0 ? process : throw NotRunning(program, container);
+            var result = await ChildProcess.RunAsync(program, ["container", "inspect", "--format", format, "--", container], cancellationToken);
+            if (result.ExitCode == 0)
+                return (program, result.Output);
             // Both say it so; another failure is that of an engine that cannot answer.
             answered |= result.Errors.Contains("no such container", StringComparison.OrdinalIgnoreCase);
             answers.Add($"{program}: {result.Errors.Trim().ReplaceLineEndings(" ")}");
@@ -45,6 +62,34 @@ static class ContainerEngine
     {
         var results = await Task.WhenAll(Installed().Select(program => ChildProcess.RunAsync(program, ["ps", "--format", "{{.Names}}"], cancellationToken)));
         return [.. results.Where(r => r.ExitCode == 0).SelectMany(r => r.Output.Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries))];
+    }
+
+    /// <summary>The names of the images that engines have here; those of an engine that does not answer are left out.</summary>
+    internal static async Task<IReadOnlyList<string>> ImagesAsync(CancellationToken cancellationToken)
+    {
+        var results = await Task.WhenAll(Installed().Select(program => ChildProcess.RunAsync(program, ["images", "--format", "{{.Repository}}:{{.Tag}}"], cancellationToken)));
+        return [.. results.Where(r => r.ExitCode == 0)
+            .SelectMany(r => r.Output.Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries))
+            .Where(name => !name.Contains("<none>", StringComparison.Ordinal))];
+    }
+
+    /// <summary>What an engine says in JSON, or null when it is not installed or does not answer.</summary>
+    internal static async Task<JsonElement?> TryAskAsync(string program, string[] arguments, CancellationToken cancellationToken)
+    {
+        if (!Installed().Contains(program, StringComparer.Ordinal))
+            return null;
+        var result = await ChildProcess.RunAsync(program, arguments, cancellationToken);
+        if (result.ExitCode != 0)
+            return null;
+        try
+        {
+            using var document = JsonDocument.Parse(result.Output);
+            return document.RootElement.Clone();
+        }
+        catch (JsonException)
+        {
+            return null;
+        }
     }
 
     static IEnumerable<string> Installed()

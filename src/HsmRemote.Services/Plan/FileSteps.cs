@@ -4,12 +4,16 @@ using DiffPlex.Renderer;
 namespace HsmRemote.Services.Plan;
 
 /// <summary>A file is created, or replaced by one with other content, mode or owner.</summary>
-sealed class WriteFileStep(string path, FileImage? before, FileImage after)
+/// <param name="path">The file.</param>
+/// <param name="before">What is there, or null.</param>
+/// <param name="after">What is to be there.</param>
+/// <param name="show">The text of a file with a secret, without the secret, for the difference that people see; null: there is none in it.</param>
+sealed class WriteFileStep(string path, FileImage? before, FileImage after, Func<FileImage, string>? show = null)
     : PlanStep(new PlannedChange(
         before is null ? ChangeKind.CreateFile : ChangeKind.ReplaceFile,
         path,
         before is null ? $"Create the file {path}" : $"Replace the file {path}{Attributes(before, after)}",
-        Diff(path, before, after)))
+        Diff(path, before, after, show ?? Content)))
 {
     internal override Task ApplyAsync(CancellationToken cancellationToken)
     {
@@ -34,10 +38,10 @@ sealed class WriteFileStep(string path, FileImage? before, FileImage after)
     static string Octal(UnixFileMode mode) => Convert.ToString((int)mode, 8).PadLeft(4, '0');
 
     // Without the last line's end, after which the renderer would see one more, empty line.
-    static string Diff(string path, FileImage? before, FileImage after) =>
-        UnidiffRenderer.GenerateUnidiff(Text(before), Text(after), before is null ? "/dev/null" : path, path).TrimEnd();
+    static string Diff(string path, FileImage? before, FileImage after, Func<FileImage, string> show) =>
+        UnidiffRenderer.GenerateUnidiff(before is null ? "" : show(before).TrimEnd('\n'), show(after).TrimEnd('\n'), before is null ? "/dev/null" : path, path).TrimEnd();
 
-    static string Text(FileImage? image) => image is null ? "" : Encoding.UTF8.GetString(image.Content).TrimEnd('\n');
+    static string Content(FileImage image) => Encoding.UTF8.GetString(image.Content);
 }
 
 /// <summary>A file is removed.</summary>

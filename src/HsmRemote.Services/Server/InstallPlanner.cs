@@ -28,8 +28,7 @@ static class InstallPlanner
         var target = spec.TargetUri is null ? null : TargetUriPolicy.Apply(spec.TargetUri, reporter);
 
         var config = TargetFile.Read(spec.Name, layout.ConfigPath);
-        var sandbox = InstanceUnits.Sandboxed(layout, [SoftHsmStore.Directory(layout.Scope)]).ToList();
-        var form = InstanceForm.Of(wanted, config.OtherVariables, sandbox);
+        var form = InstanceForm.Of(wanted, config.OtherVariables, SandboxDirectives.For(wanted.Sandbox, layout.Scope, reporter));
         InstanceRules.CheckForm(wanted, form);
         var unitSteps = form.Units.Select(unit => Ensure(layout, unit.Key, unit.Value)).OfType<PlanStep>().ToList();
         if (unitSteps.Count > 0)

@@ -25,11 +25,11 @@ static class InstanceDecision
         var mode = spec.Mode ?? installed?.Mode ?? moving?.Mode ?? P11KitServerMode.PerConnection;
         var isUser = layout.Scope == P11KitServerScope.User;
         InstanceRules.CheckFitsMode(spec, mode);
-        if (isUser && (spec.Group is not null || spec.GroupId is not null || !string.IsNullOrEmpty(spec.PeerUser ?? spec.PeerGroup)))
+        if (isUser && (spec.Group is not null || spec.GroupId is not null || spec.ServiceUser is not null || !string.IsNullOrEmpty(spec.PeerUser ?? spec.PeerGroup)))
         {
             throw new HsmRemoteException(
-                "GroupNotForUser", FailureKind.InvalidArgument, "An instance of -Scope User is for that user alone: its socket can have no other group, and no other peer could reach it.",
-                "Leave -Group, -GroupId, -PeerUser and -PeerGroup out, or install it for the machine: -Scope System.", layout.Name);
+                "GroupNotForUser", FailureKind.InvalidArgument, "An instance of -Scope User is for that user alone: its socket can have no other group, it runs as nobody else, and no other peer could reach it.",
+                "Leave -Group, -GroupId, -ServiceUser, -PeerUser and -PeerGroup out, or install it for the machine: -Scope System.", layout.Name);
         }
 
         if (isUser && !File.Exists($"/var/lib/systemd/linger/{Caller.UserName}"))
@@ -47,7 +47,8 @@ static class InstanceDecision
             spec.Group
             ?? (spec.GroupId is { } id ? Accounts.FindGroup(id)?.Name ?? spec.Name : null)
             ?? installed?.Group ?? installed?.PeerGroup
-            ?? "root")
+            ?? "root",
+            SandboxRequest.Of(spec, moving is null ? [layout] : [layout, new InstanceLayout(spec.Name, moving.Scope)]))
         {
             Mode = mode,
             MaxConnections = spec.MaxConnections ?? (perConnection && installed is { IsManaged: true } ? installed.MaxConnections : null) ?? 256,

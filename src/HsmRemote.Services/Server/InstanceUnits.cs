@@ -4,7 +4,7 @@ using HsmRemote.Services.Systemd;
 namespace HsmRemote.Services.Server;
 
 /// <summary>An instance as it is to be, with nothing left to decide.</summary>
-sealed record InstanceState(InstanceLayout Layout, string SocketPath, UnixFileMode SocketMode, string Group)
+sealed record InstanceState(InstanceLayout Layout, string SocketPath, UnixFileMode SocketMode, string Group, SandboxRequest Sandbox)
 {
     internal P11KitServerMode Mode { get; init; }
 
@@ -78,63 +78,17 @@ static class InstanceUnits
             .Set("RemoveOnStop", "yes");
     }
 
-    internal static string EndSocket(UnitFile unit, InstanceState instance) => End(
+    internal static string EndSocket(UnitFile unit, InstanceState instance) => Mine(
         unit
             .Comment("A client that connects in a loop must not stop the socket for the others.")
             .Set("TriggerLimitIntervalSec", "0")
             .Section("Install")
             .Set("WantedBy", "sockets.target"),
-        instance);
+        instance).ToString();
 
-    /// <summary>The end of a unit: whose it is, and what of it no directive says.</summary>
+    /// <summary>The end of a service: whose it is, and what of it no directive says.</summary>
     internal static string End(UnitFile unit, InstanceState instance, params IEnumerable<(string Key, string Value)> remembered) =>
-        unit.Section(Mark).Set("Instance", instance.Layout.Name).SetAll(remembered).ToString();
+        instance.Sandbox.Remember(Mine(unit, instance).SetAll(remembered)).ToString();
 
-    /// <summary>The sandbox of a service on this host.</summary>
-    /// <param name="layout">Whose it is: a user's systemd can do less, and needs a user namespace for it.</param>
-    /// <param name="writablePaths">What a module has to write to.</param>
-    internal static IEnumerable<(string Directive, string Value)> Sandboxed(InstanceLayout layout, IEnumerable<string> writablePaths)
-    {
-        var directives = Sandbox.Concat(writablePaths.Select(path => ("ReadWritePaths", $"-{UnitFile.Literal(path)}")));
-        return layout.Scope == P11KitServerScope.User ? UserSandbox.Adapt(directives) : directives;
-    }
-
-    /// <summary>What a connection may not do: all that no PKCS #11 module needs (systemd.exec(5)).</summary>
-    static readonly (string Directive, string Value)[] Sandbox =
-    [
-        ("NoNewPrivileges", "yes"),
-        ("CapabilityBoundingSet", ""),
-        ("AmbientCapabilities", ""),
-        ("ProtectSystem", "strict"),
-        ("ProtectHome", "yes"),
-        // The sockets of systemd, D-Bus and the container engines are all in /run, and root may talk to them. A token's
-        // reader is reached through pcscd's.
-        ("TemporaryFileSystem", "/run:ro"),
-        ("BindReadOnlyPaths", "-/run/pcscd"),
-        ("InaccessiblePaths", "-/etc/shadow -/etc/gshadow -/etc/ssh -/etc/ssl/private"),
-        ("PrivateTmp", "yes"),
-        ("PrivateDevices", "yes"),
-        ("PrivateNetwork", "yes"),
-        ("ProtectKernelTunables", "yes"),
-        ("ProtectKernelModules", "yes"),
-        ("ProtectKernelLogs", "yes"),
-        ("ProtectControlGroups", "yes"),
-        ("ProtectClock", "yes"),
-        ("ProtectHostname", "yes"),
-        ("ProtectProc", "invisible"),
-        ("ProcSubset", "pid"),
-        ("RestrictNamespaces", "yes"),
-        ("RestrictRealtime", "yes"),
-        ("RestrictSUIDSGID", "yes"),
-        ("RestrictAddressFamilies", "AF_UNIX"),
-        ("LockPersonality", "yes"),
-        ("MemoryDenyWriteExecute", "yes"),
-        ("SystemCallArchitectures", "native"),
-        ("SystemCallFilter", "@system-service"),
-        ("SystemCallErrorNumber", "EPERM"),
-        ("IPAddressDeny", "any"),
-        ("RemoveIPC", "yes"),
-        ("KeyringMode", "private"),
-        ("UMask", "0077"),
-    ];
+    static UnitFile Mine(UnitFile unit, InstanceState instance) => unit.Section(Mark).Set("Instance", instance.Layout.Name);
 }

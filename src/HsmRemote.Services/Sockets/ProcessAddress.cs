@@ -26,6 +26,9 @@ sealed record ProcessAddress(string SocketPath, Rung? Fault)
         return Decode(address) is { } path ? new(path, null) : new(address, AddressMalformed(identity, address));
     }
 
+    /// <summary>The address of a socket.</summary>
+    internal static string Encode(string socketPath) => Scheme + socketPath.Replace("%", "%25", StringComparison.Ordinal);
+
     /// <summary>The path in an address, as p11-kit reads it: the scheme and the first slash literally, then percent-encoded; null where it refuses.</summary>
     internal static string? Decode(string address)
     {

@@ -44,12 +44,14 @@ sealed class UnitFile
     /// <summary>Text that systemd reads as itself where it expands specifiers.</summary>
     internal static string Literal(string value) => value.Replace("%", "%%", StringComparison.Ordinal);
 
+    /// <summary>Text that systemd reads as one word that means itself, in a directive that takes several.</summary>
+    internal static string Word(string value) =>
+        value.Length > 0 && value.All(c => char.IsAsciiLetterOrDigit(c) || c is '/' or '-' or '_' or '.' or '=' or '%')
+            ? Literal(value)
+            : $"\"{Literal(value).Replace("\\", @"\\", StringComparison.Ordinal).Replace("\"", "\\\"", StringComparison.Ordinal)}\"";
+
     /// <summary>One argument of a command line (systemd.service(5)) that means itself, whatever is in it.</summary>
-    internal static string Argument(string value) =>
-        '"' + Literal(value)
-            .Replace("\\", @"\\", StringComparison.Ordinal)
-            .Replace("\"", "\\\"", StringComparison.Ordinal)
-            .Replace("$", "$$", StringComparison.Ordinal) + '"';
+    internal static string Argument(string value) => Word(value.Replace("$", "$$", StringComparison.Ordinal));
 
     public override string ToString() => text.ToString();
 }

@@ -1,3 +1,4 @@
+using System.Collections;
 using System.Management.Automation;
 using HsmRemote.Completers;
 
@@ -70,6 +71,27 @@ public sealed class InstallP11KitServerCommand : ChangeCommand
     [AllowEmptyString]
     public string? PeerGroup { get; set; }
 
+    /// <summary>Files and directories that the service may write to besides its modules' own stores. They become the whole list.</summary>
+    [Parameter]
+    [AllowEmptyCollection]
+    public string[]? AllowPath { get; set; }
+
+    /// <summary>Device nodes that the service may open besides those that its modules are known to need. They become the whole list.</summary>
+    [Parameter]
+    [AllowEmptyCollection]
+    public string[]? AllowDevice { get; set; }
+
+    /// <summary>Environment variables for the modules, such as SOFTHSM2_CONF. They become the whole list. No secrets: everyone may read them.</summary>
+    [Parameter]
+    [ValidateNotNull]
+    public Hashtable? Environment { get; set; }
+
+    /// <summary>The user that the service runs as, where its tokens allow that. By default root, without capabilities.</summary>
+    [Parameter]
+    [ArgumentCompleter(typeof(UserNameCompleter))]
+    [ValidateNotNullOrEmpty]
+    public string? ServiceUser { get; set; }
+
     /// <summary>Take over a p11-kit server of that name that something else installed.</summary>
     [Parameter]
     public SwitchParameter Adopt { get; set; }
@@ -96,9 +118,16 @@ public sealed class InstallP11KitServerCommand : ChangeCommand
             PeerUser = MyInvocation.BoundParameters.ContainsKey(nameof(PeerUser)) ? PeerUser : null,
             PeerGroup = MyInvocation.BoundParameters.ContainsKey(nameof(PeerGroup)) ? PeerGroup : null,
             Adopt = Adopt,
+            AllowPath = AllowPath?.Select(Absolute).ToList(),
+            AllowDevice = AllowDevice?.Select(Absolute).ToList(),
+            Environment = Environment?.Cast<DictionaryEntry>().ToDictionary(e => $"{e.Key}", e => $"{e.Value}", StringComparer.Ordinal),
+            ServiceUser = ServiceUser,
         };
         Carry(
             Await((reporter, cancellation) => Services.Servers.PlanInstallAsync(spec, reporter, cancellation)),
             $"Install the p11-kit server '{Name}'");
     });
+
+    // The engine would take a backslash for a separator.
+    string Absolute(string path) => path.StartsWith('/') ? path : Resolve(path);
 }

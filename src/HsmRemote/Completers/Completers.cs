@@ -26,6 +26,18 @@ public sealed class TokenUriCompleter : ValueCompleter
     private protected override IEnumerable<string> Values() => Tokens.Now().Select(token => token.Uri.ToString());
 }
 
+/// <summary>Completes the labels of public objects.</summary>
+public sealed class ObjectLabelCompleter : ValueCompleter
+{
+    private protected override IEnumerable<string> Values() => Tokens.Objects([]).Select(found => found.Label).Where(label => label.Length > 0);
+}
+
+/// <summary>Completes the URIs of certificates.</summary>
+public sealed class CertificateUriCompleter : ValueCompleter
+{
+    private protected override IEnumerable<string> Values() => Tokens.Objects([Pkcs11ObjectClass.Certificate]).Select(found => found.Uri.ToString());
+}
+
 /// <summary>Completes the names of local groups.</summary>
 public sealed class GroupNameCompleter : ValueCompleter
 {
@@ -51,6 +63,25 @@ public sealed class ContainerNameCompleter : ValueCompleter
     }
 }
 
+/// <summary>Completes the names of the images of this host.</summary>
+public sealed class ImageNameCompleter : ValueCompleter
+{
+    // Nobody waits longer for TAB.
+    static readonly TimeSpan Patience = TimeSpan.FromSeconds(1);
+
+    private protected override IEnumerable<string> Values()
+    {
+        using var patience = new CancellationTokenSource(Patience);
+        return ServiceLoader.Services.Containers.ImagesAsync(patience.Token).GetAwaiter().GetResult();
+    }
+}
+
+/// <summary>Completes the names of OCI runtimes.</summary>
+public sealed class RuntimeNameCompleter : ValueCompleter
+{
+    private protected override IEnumerable<string> Values() => ["crun", "runc"];
+}
+
 static class Accounts
 {
     internal static IEnumerable<string> Names(string file) => File.ReadLines(file).Select(line => line.Split(':')[0]);
@@ -65,6 +96,12 @@ static class Tokens
         ServiceLoader.Services.Tokens
             .FindAsync(new Pkcs11TokenQuery { Timeout = Patience, Environment = GetPkcs11TokenCommand.SessionEnvironment() }, new Silence(), CancellationToken.None)
             .GetAwaiter().GetResult();
+
+    internal static IEnumerable<Pkcs11Object> Objects(IReadOnlyList<Pkcs11ObjectClass> classes)
+    {
+        var query = new Pkcs11ObjectQuery { Classes = classes, Timeout = Patience, Environment = GetPkcs11TokenCommand.SessionEnvironment() };
+        return Now().SelectMany(token => ServiceLoader.Services.Objects.FindAsync(token, query, new Silence(), CancellationToken.None).GetAwaiter().GetResult());
+    }
 
     sealed class Silence : IReporter
     {

@@ -10,7 +10,7 @@ public sealed class ModuleTests(Engine engine) : IDisposable
 {
     static readonly string[] Cmdlets =
     [
-        "Get-P11KitServer", "Get-P11TargetUri", "Get-Pkcs11Token", "Install-P11KitServer", "Set-P11TargetUri", "Test-P11Socket",
+        "Export-Pkcs11Certificate", "Get-P11KitServer", "Get-P11TargetUri", "Get-Pkcs11Object", "Get-Pkcs11Token", "Install-P11KitServer", "Set-P11TargetUri", "Test-P11Socket",
         "Uninstall-P11KitServer",
     ];
 
@@ -31,8 +31,10 @@ public sealed class ModuleTests(Engine engine) : IDisposable
     [InlineData("Install-P11KitServer", true)]
     [InlineData("Uninstall-P11KitServer", true)]
     [InlineData("Set-P11TargetUri", true)]
+    [InlineData("Export-Pkcs11Certificate", true)]
     [InlineData("Get-P11KitServer", false)]
     [InlineData("Get-P11TargetUri", false)]
+    [InlineData("Get-Pkcs11Object", false)]
     [InlineData("Get-Pkcs11Token", false)]
     [InlineData("Test-P11Socket", false)]
     public void What_changes_something_can_be_asked_what(string cmdlet, bool changes)
@@ -43,6 +45,8 @@ public sealed class ModuleTests(Engine engine) : IDisposable
     }
 
     [Theory]
+    [InlineData("Export-Pkcs11Certificate", "System.String")]
+    [InlineData("Get-Pkcs11Object", "HsmRemote.Pkcs11Object")]
     [InlineData("Get-Pkcs11Token", "HsmRemote.Pkcs11Token")]
     [InlineData("Test-P11Socket", "HsmRemote.P11SocketTest")]
     [InlineData("Get-P11KitServer", "HsmRemote.P11KitServer")]
@@ -57,7 +61,7 @@ public sealed class ModuleTests(Engine engine) : IDisposable
         foreach (var (type, property, cmdlet) in new[]
         {
             ("Pkcs11Token", "Uri", "Set-P11TargetUri"), ("P11TargetUri", "Uri", "Set-P11TargetUri"), ("P11ChangeResult", "Name", "Set-P11TargetUri"),
-            ("P11KitServer", "Name", "Test-P11Socket"), ("P11KitServer", "Name", "Get-Pkcs11Token"), ("P11KitServer", "Name", "Uninstall-P11KitServer"),
+            ("P11KitServer", "Name", "Test-P11Socket"), ("P11KitServer", "Name", "Get-Pkcs11Token"), ("P11KitServer", "Name", "Get-Pkcs11Object"), ("Pkcs11Object", "Uri", "Set-P11TargetUri"), ("P11KitServer", "Name", "Uninstall-P11KitServer"),
         })
         {
             Assert.NotNull(typeof(Pkcs11Token).Assembly.GetType($"HsmRemote.{type}")!.GetProperty(property));

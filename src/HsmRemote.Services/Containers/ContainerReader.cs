@@ -1,0 +1,122 @@
+using System.Text.Json;
+using HsmRemote.Services.Native;
+using HsmRemote.Services.Server;
+using HsmRemote.Services.Sockets;
+using HsmRemote.Services.Systemd;
+
+namespace HsmRemote.Services.Containers;
+
+/// <summary>Reads a container back, and compares what it has with what it needs.</summary>
+static class ContainerReader
+{
+    internal static async Task<P11ContainerConfig> ReadAsync(string container, string? serverName, IReporter reporter, CancellationToken cancellationToken)
+    {
+        var (program, inspected) = await ContainerEngine.InspectAsync(container, cancellationToken);
+        var has = ContainerState.Of(inspected);
+        var server = FindServer(container, serverName, has, reporter);
+        var request = new P11ContainerRequest
+        {
+            Engine = program is "docker" ? P11ContainerEngine.Docker : P11ContainerEngine.Podman,
+            Image = has.Image,
+            UserNamespace = has.UserNamespace,
+        };
+        var facts = await EngineFacts.DetectAsync(request, reporter, cancellationToken);
+        var user = ContainerUser.Parse(has.User is "" ? "0" : has.User);
+        // A name is the image's: which number it has is seen on the process.
+        if (user.Id is null && !facts.Rootless && !facts.HasUserNamespace && has.ProcessId > 0)
+        {
+            var (id, group, _) = ProcessView.Identity(has.ProcessId);
+            user = new ContainerUser(id, group, null);
+        }
+
+        return Compare(container, has, SocketAccess.Of(server), facts, request, user);
+    }
+
+    /// <summary>What the container has, with where that is not what it needs.</summary>
+    internal static P11ContainerConfig Compare(
+        string container, ContainerState has, SocketAccess socket, EngineFacts facts, P11ContainerRequest request, ContainerUser user)
+    {
+        List<P11ContainerDifference> differences = [];
+        P11ContainerConfig needs;
+        try
+        {
+            needs = ContainerNeeds.Compute(socket, facts, request, user);
+        }
+        catch (HsmRemoteException e)
+        {
+            // Whatever it is started with, it cannot work so: that is what differs, and the rest is compared as for its root.
+            differences.Add(new("User", has.User is "" ? "root" : has.User, "another", $"{e.Failure} {e.Remedy}"));
+            needs = ContainerNeeds.Compute(
+                socket with { PeerUserId = null, PeerGroupId = null, Mode = socket.Mode | UnixFileMode.OtherWrite }, facts with { Rootless = false, UserNamespace = null }, request, new ContainerUser(0, 0, null));
+        }
+
+        var mount = MountDifference(has, needs, differences);
+        var address = has.Environment.GetValueOrDefault(ProcessAddress.Variable);
+        var seen = address is null ? null : ProcessAddress.Decode(address);
+        if (!string.Equals(seen, needs.SocketPath, StringComparison.Ordinal) && !has.LeadsTo(seen, needs.SocketPath))
+            differences.Add(new("Environment", address is null ? null : $"{ProcessAddress.Variable}={address}", $"{ProcessAddress.Variable}={needs.Environment[ProcessAddress.Variable]}", "Programs look for the token elsewhere, and see no slots."));
+        if (needs.SupplementaryGroup is { } group && !has.Groups.Contains(group, StringComparer.Ordinal))
+            differences.Add(new("Group", has.Groups.Count == 0 ? null : string.Join(", ", has.Groups), group, "The user may not write to the socket, and sees no slots."));
+        if (needs.UserNamespace is { } userNamespace && userNamespace is not "host" && !string.Equals(userNamespace, has.UserNamespace, StringComparison.Ordinal))
+            differences.Add(new("UserNamespace", has.UserNamespace, userNamespace, "The container's user is nobody who may connect."));
+        if (needs.SecurityLabel is { } label && !has.SecurityOptions.Any(o => string.Equals(o.Replace(':', '='), label, StringComparison.Ordinal)) && !has.IsPrivileged)
+            differences.Add(new("SecurityLabel", has.SecurityOptions.Count == 0 ? null : string.Join(", ", has.SecurityOptions), label, "SELinux forbids the connection."));
+
+        return needs with
+        {
+            Container = container,
+            User = has.User is "" ? null : has.User,
+            Mount = mount,
+            // Only what is the token's: the rest is the application's, and may be secret.
+            Environment = address is null ? new Dictionary<string, string>(StringComparer.Ordinal) : new(StringComparer.Ordinal) { [ProcessAddress.Variable] = address },
+            SupplementaryGroup = has.Groups.Count == 0 ? null : string.Join(", ", has.Groups),
+            UserNamespace = has.UserNamespace,
+            SecurityLabel = has.SecurityOptions.Count == 0 ? null : string.Join(", ", has.SecurityOptions),
+            Differences = differences,
+            Arguments = RunArguments.Write(needs),
+            Text = ShellWord.Join(RunArguments.Write(needs)),
+        };
+    }
+
+    static P11ContainerMount MountDifference(ContainerState has, P11ContainerConfig needs, List<P11ContainerDifference> differences)
+    {
+        var directory = has.Mounts.FirstOrDefault(m => string.Equals(m.Source, needs.Mount.Source, StringComparison.Ordinal));
+        if (directory is not null)
+            return directory;
+        var above = has.Mounts.FirstOrDefault(m => needs.SocketPath.StartsWith(m.Source.TrimEnd('/') + "/", StringComparison.Ordinal));
+        if (has.Mounts.FirstOrDefault(m => string.Equals(m.Source, needs.SocketPath, StringComparison.Ordinal)) is { } file)
+        {
+            differences.Add(new("Mount", $"{file}", $"{needs.Mount}", "The socket itself is mounted: when the server starts again it makes another, and the container keeps the old one."));
+            return file;
+        }
+
+        if (above is not null)
+        {
+            differences.Add(new("Mount", $"{above}", $"{needs.Mount}", "The container gets more of the host than the directory of the socket."));
+            return above;
+        }
+
+        differences.Add(new("Mount", null, $"{needs.Mount}", "The socket is not in the container."));
+        return needs.Mount;
+    }
+
+    static P11KitServer FindServer(string container, string? name, ContainerState has, IReporter reporter)
+    {
+        using var systemd = new SystemdManager();
+        var servers = ServerInventory.List(systemd, reporter);
+        if (name is not null)
+        {
+            return servers.FirstOrDefault(s => string.Equals(s.Name, name, StringComparison.Ordinal)) ?? throw new HsmRemoteException(
+                "ServerNotFound", FailureKind.NotFound, $"There is no p11-kit server '{name}' on this host.", "Get-P11KitServer lists those that are there.", name);
+        }
+
+        var wanted = has.Environment.TryGetValue(ProcessAddress.Variable, out var address) && ProcessAddress.Decode(address) is { } path ? has.OnHost(path) : null;
+        return servers.FirstOrDefault(s => s.SocketPath is not null && string.Equals(s.SocketPath, wanted, StringComparison.Ordinal))
+            ?? servers.FirstOrDefault(s => s.SocketPath is { } own && has.Mounts.Any(m =>
+                string.Equals(m.Source, own, StringComparison.Ordinal) || string.Equals(m.Source, Path.GetDirectoryName(own), StringComparison.Ordinal)))
+            ?? throw new HsmRemoteException(
+                "ContainerWithoutServer", FailureKind.NotFound,
+                $"Nothing in the container '{container}' leads to an instance: {(address is null ? $"it has no {ProcessAddress.Variable}" : $"{ProcessAddress.Variable}={address} is none's")}, and it mounts no instance's directory.",
+                "Say which it should use, with -Name, and see what it lacks.", container);
+    }
+}

@@ -1,0 +1,82 @@
+using HsmRemote.Services.Native;
+
+namespace HsmRemote.Services.Containers;
+
+/// <summary>Who an instance lets in, with every name turned into a number of this host.</summary>
+sealed record SocketAccess
+{
+    internal required string Name { get; init; }
+
+    /// <summary>The unit that listens, for what has to be there before the container.</summary>
+    internal required string Unit { get; init; }
+
+    internal required string SocketPath { get; init; }
+
+    internal required P11KitServerScope Scope { get; init; }
+
+    internal required UnixFileMode Mode { get; init; }
+
+    internal uint? OwnerId { get; init; }
+
+    internal uint? GroupId { get; init; }
+
+    /// <summary>The uid and primary gid that a peer has to have; null: any.</summary>
+    internal uint? PeerUserId { get; init; }
+
+    internal uint? PeerGroupId { get; init; }
+
+    internal bool HasPeerCheck => PeerUserId is not null || PeerGroupId is not null;
+
+    internal bool OthersMayConnect => (Mode & UnixFileMode.OtherWrite) != UnixFileMode.None;
+
+    internal bool GroupMayConnect => (Mode & UnixFileMode.GroupWrite) != UnixFileMode.None;
+
+    /// <summary>Mode and group, as messages have it.</summary>
+    internal string Description => $"{Convert.ToString((int)Mode, 8).PadLeft(4, '0')}, group {GroupId?.ToString(System.Globalization.CultureInfo.InvariantCulture) ?? "not known"}";
+
+    internal static SocketAccess Of(P11KitServer server)
+    {
+        var path = server.SocketPath ?? throw new HsmRemoteException(
+            "SocketUnknown", FailureKind.InvalidOperation, $"The units of '{server.Name}' do not say where it listens ({server.UnitPath}).",
+            "Install an instance with Install-P11KitServer, whose units do.", server.Name);
+        var access = new SocketAccess
+        {
+            Name = server.Name,
+            Unit = server.Unit,
+            SocketPath = path,
+            Scope = server.Scope,
+            Mode = UnixFileMode.None,
+            PeerUserId = PeerUser(server),
+            PeerGroupId = PeerGroup(server),
+        };
+        if (server.SocketMode is { } mode)
+        {
+            return access with
+            {
+                Mode = (UnixFileMode)Convert.ToInt32(mode, 8),
+                OwnerId = server.SocketUser is { } user ? UserId(user) : null,
+                GroupId = server.GroupId,
+            };
+        }
+
+        // The server decides: what it has decided is seen on the socket.
+        if (FileStatus.TryRead(path, out var status) == 0 && status.IsSocket)
+            return access with { Mode = status.Permissions, OwnerId = status.UserId, GroupId = status.GroupId };
+        throw new HsmRemoteException(
+            "SocketAccessUnknown", FailureKind.InvalidOperation,
+            $"The units of '{server.Name}' do not say who may connect, and there is no socket at {path} that would show it.",
+            $"Start it: `systemctl start {server.Unit}`.", server.Name);
+    }
+
+    static uint? PeerUser(P11KitServer server) => server.PeerUser is { } user ? UserId(user) ?? throw NoSuchPeer(server, "user", user) : null;
+
+    static uint? PeerGroup(P11KitServer server) => server.PeerGroup is { } group
+        ? uint.TryParse(group, out var id) ? id : Accounts.FindGroup(group)?.Id ?? throw NoSuchPeer(server, "group", group)
+        : null;
+
+    static uint? UserId(string user) => uint.TryParse(user, out var id) ? id : Accounts.FindUser(user)?.Id;
+
+    static HsmRemoteException NoSuchPeer(P11KitServer server, string what, string name) => new(
+        "PeerCheckExcludes", FailureKind.InvalidOperation, $"'{server.Name}' lets in only the {what} '{name}', which this host does not have, so that nobody gets in.",
+        "Mend its units, or install an instance with Install-P11KitServer, where the socket's permissions decide.", server.Name);
+}

@@ -1,0 +1,64 @@
+using System.Security;
+using System.Text;
+using HsmRemote.Services.Containers;
+using HsmRemote.Services.Sockets;
+
+namespace HsmRemote.Tests.Containers;
+
+public sealed class DotEnvFileTests
+{
+    [Theory]
+    [InlineData("", "A=1\n")]
+    [InlineData("# c\nB=2", "# c\nB=2\nA=1\n")]
+    [InlineData("export A = 0 # old\nB=2\n", "A=1\nB=2\n")]
+    [InlineData("A=x\n\nA=y\n", "A=1\n\n")]
+    [InlineData("B='x\nA=0\n'\n", "B='x\nA=0\n'\nA=1\n")]
+    [InlineData("#A=0\nAA=0\n", "#A=0\nAA=0\nA=1\n")]
+    public void A_variable_is_set_in_its_place_and_all_else_stays(string before, string after) => Assert.Equal(after, Write(before, ("A", "1")));
+
+    [Fact]
+    public void A_PIN_is_written_masked_and_removed()
+    {
+        using var pin = new PinBytes(Secure("12ab"));
+        var file = DotEnvFile.Write("A=1\n"u8.ToArray(), [], pin, withoutPin: false);
+        Assert.Equal("A=1\nTEDGE_DEVICE_CRYPTOKI_PIN=12ab\n", Encoding.UTF8.GetString(file));
+        Assert.True(DotEnvFile.HasPin(file));
+        Assert.Equal("A=1\nTEDGE_DEVICE_CRYPTOKI_PIN=(hidden)\n", DotEnvFile.Mask(file, "(hidden)"));
+        // In whatever form somebody else wrote it.
+        Assert.DoesNotContain("secret", DotEnvFile.Mask("export TEDGE_DEVICE_CRYPTOKI_PIN = \"secret\nsecret\" \nB=1\n"u8.ToArray(), "(hidden)"), StringComparison.Ordinal);
+        Assert.Equal("A=1\n", Encoding.UTF8.GetString(DotEnvFile.Write(file, [], null, withoutPin: true)));
+    }
+
+    [Theory]
+    [InlineData("a b")]
+    [InlineData("a\nb")]
+    [InlineData("a'b")]
+    public void A_PIN_that_would_need_quotes_is_refused_and_not_repeated(string text)
+    {
+        using var pin = new PinBytes(Secure(text));
+        var error = Assert.Throws<HsmRemoteException>(() => DotEnvFile.Write([], [], pin, withoutPin: false));
+        Assert.Equal("PinNotWritable", error.ErrorId);
+        Assert.DoesNotContain(text, error.Message, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("a\nb")]
+    [InlineData("a\rb")]
+    [InlineData("a\0b")]
+    [InlineData("${HOME}")]
+    [InlineData("it's \"both\"")]
+    [InlineData("end\\")]
+    public void What_the_readers_do_not_agree_on_is_refused(string value) =>
+        Assert.Equal("ContainerValueInvalid", Assert.Throws<HsmRemoteException>(() => Write("", ("A", value))).ErrorId);
+
+    static string Write(string before, params (string Name, string Value)[] variables) => Encoding.UTF8.GetString(
+        DotEnvFile.Write(Encoding.UTF8.GetBytes(before), [.. variables.Select(v => KeyValuePair.Create(v.Name, v.Value))], null, withoutPin: false));
+
+    static SecureString Secure(string text)
+    {
+        var secure = new SecureString();
+        foreach (var c in text)
+            secure.AppendChar(c);
+        return secure;
+    }
+}
