@@ -11,7 +11,7 @@ static class UserSandbox
             // One that the user cannot reach keeps the service from starting, even where one that is missing would not.
             .Where(d => d.Directive is not ("ReadWritePaths" or "BindPaths" or "BindReadOnlyPaths") || Path.Exists(d.Value.Trim('-', '"').Replace("%%", "%", StringComparison.Ordinal)))
             // The user's own configuration of p11-kit and of the modules is in the home directory.
-            .Select(d => d is ("ProtectHome", "yes") ? ("ProtectHome", "read-only") : d)
+            .Select(d => d.Directive is "ProtectHome" ? (d.Directive, "read-only") : d)
             // Mounts and empty capability sets need privileges, which a process has in a user namespace of its own.
             .Prepend(("PrivateUsers", "yes"))
             .Append(("InaccessiblePaths", "-%h/.ssh -%h/.gnupg"));

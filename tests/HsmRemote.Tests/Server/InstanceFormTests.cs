@@ -8,7 +8,8 @@ namespace HsmRemote.Tests.Server;
 public sealed class InstanceFormTests
 {
     static readonly InstanceState Instance = new(
-        new InstanceLayout("edge"), "/run/odd %n$HOME \"x\"\\/pkcs11", UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupWrite, "hsm")
+        new InstanceLayout("edge"), "/run/odd %n$HOME \"x\"\\/pkcs11", UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupWrite, "hsm",
+        SandboxRequest.Nothing)
     {
         PeerUser = "daemon",
         PeerGroup = "hsm peers",
