@@ -20,6 +20,7 @@
         'New-P11ContainerConfig'
         'Set-P11TargetUri'
         'Test-P11Socket'
+        'Test-Pkcs11Uri'
         'Uninstall-P11KitServer'
     )
     FunctionsToExport    = @()

@@ -165,6 +165,12 @@ public sealed record P11KitServerSpec
 
     /// <summary>The user that the service runs as; by default root.</summary>
     public string? ServiceUser { get; init; }
+
+    /// <summary>The modules that have to be installed: softhsm2, opensc, tpm2, or a package's name.</summary>
+    public IReadOnlyList<string> Modules { get; init; } = [];
+
+    /// <summary>Whether packages that are missing are installed; else they are an error.</summary>
+    public bool InstallPackage { get; init; }
 }
 
 /// <summary>The target of an instance: the tokens that it exposes.</summary>

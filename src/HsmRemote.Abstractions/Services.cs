@@ -103,6 +103,17 @@ public interface IP11KitServerService
     /// <exception cref="HsmRemoteException">The caller is not root, and it is the machine's.</exception>
     void RequireRights(string name, P11KitServerScope? scope);
 
+    /// <summary>
+    /// Waits until no other run changes an instance, and keeps others waiting until what this gives is disposed. A plan that
+    /// is to be applied is made while it is held.
+    /// </summary>
+    /// <param name="name">The instance, which need not be there.</param>
+    /// <param name="scope">Whose it is; null: the one that there is.</param>
+    /// <param name="reporter">Told who is waited for.</param>
+    /// <param name="cancellationToken">Ends the waiting.</param>
+    /// <exception cref="HsmRemoteException">There is no systemd here, or another run takes longer than five minutes.</exception>
+    Task<IDisposable> LockAsync(string name, P11KitServerScope? scope, IReporter reporter, CancellationToken cancellationToken);
+
     /// <summary>Every instance that there is, by name.</summary>
     IReadOnlyList<P11KitServer> Get(IReporter reporter);
 
@@ -124,9 +135,18 @@ public interface IP11KitServerService
     /// <exception cref="HsmRemoteException">Something else installed it.</exception>
     IChangePlan PlanUninstall(string name, IReporter reporter, P11KitServerScope? scope = null);
 
-    /// <summary>What is missing for an instance to expose these tokens and no others.</summary>
-    /// <exception cref="HsmRemoteException">There is no such instance, or the server would misread a URI.</exception>
-    IChangePlan PlanTarget(string name, IReadOnlyList<Pkcs11Uri> target, IReporter reporter, P11KitServerScope? scope = null);
+    /// <summary>What is missing for an instance to have a target. The tokens of the host are asked what its URIs select.</summary>
+    /// <exception cref="HsmRemoteException">
+    /// There is no such instance, the server would misread a URI, or a URI does not select the one token that it is to select.
+    /// </exception>
+    Task<IP11TargetPlan> PlanTargetAsync(P11TargetRequest request, IReporter reporter, CancellationToken cancellationToken);
+
+    /// <summary>What a server makes of URIs as its target.</summary>
+    /// <param name="texts">The URIs; a malformed one is a result too.</param>
+    /// <param name="query">How the tokens of the host are asked, once for all of them.</param>
+    /// <param name="reporter">Told of modules that fail, as warnings.</param>
+    /// <param name="cancellationToken">Ends it.</param>
+    Task<IReadOnlyList<Pkcs11UriTest>> TestUrisAsync(IReadOnlyList<string> texts, Pkcs11TokenQuery query, IReporter reporter, CancellationToken cancellationToken);
 
     /// <summary>The target of an instance, as its file has it.</summary>
     /// <exception cref="HsmRemoteException">There is no such instance, or its file has something else than URIs.</exception>

@@ -14,9 +14,6 @@ static class FrontierBenchmark
     const string UnitDirectory = "/etc/systemd/system";
     const string Remote = $"/usr/bin/p11-kit remote pkcs11:token={SocketBenchmark.Token}";
 
-    // The modes that Install-P11KitServer knows.
-    static readonly P11KitServerMode[] Modes = [P11KitServerMode.PerConnection];
-
     // What makes a mount namespace, and what a filter of system calls.
     static readonly string[] Mounts =
         ["ProtectSystem", "ProtectHome", "TemporaryFileSystem", "BindReadOnlyPaths", "InaccessiblePaths", "ReadWritePaths", "PrivateTmp", "PrivateDevices",
@@ -26,16 +23,25 @@ static class FrontierBenchmark
         ["NoNewPrivileges", "RestrictNamespaces", "RestrictRealtime", "RestrictSUIDSGID", "RestrictAddressFamilies", "LockPersonality", "MemoryDenyWriteExecute",
          "SystemCallArchitectures", "SystemCallFilter", "SystemCallErrorNumber", "ProtectClock", "ProtectHostname"];
 
-    sealed record Point(string Name, string Socket, string? Unit)
+    /// <param name="Name">What the table calls it.</param>
+    /// <param name="Socket">Where it listens.</param>
+    /// <param name="Unit">What runs for it, for the score.</param>
+    /// <param name="Group">The control group of all that runs for it, below system.slice.</param>
+    sealed record Point(string Name, string Socket, string Unit, string Group)
     {
         internal List<double> Milliseconds { get; } = [];
+
+        internal double ProcessorMilliseconds { get; set; }
     }
 
     internal static void Run(int rounds, string loopProgram)
     {
         List<Point> points = [];
-        using var daemon = SocketBenchmark.StartDaemon(DaemonSocket);
-        points.Add(new("p11-kit server, as it is", DaemonSocket, null));
+        const string Daemon = $"{Prefix}daemon.service";
+        SocketBenchmark.Run("systemd-run", "--quiet", $"--unit={Daemon}", "p11-kit", "server", "-f", "-n", DaemonSocket, $"pkcs11:token={SocketBenchmark.Token}");
+        while (!File.Exists(DaemonSocket))
+            Thread.Sleep(10);
+        points.Add(new("p11-kit server, as it is", DaemonSocket, Daemon, Daemon));
 
         var ours = SandboxDirectives.Of(SandboxRequest.Nothing, ModuleNeeds.OfThisHost(new Dictionary<string, string>(StringComparer.Ordinal), P11KitServerScope.System), []);
         points.Add(PerConnection("nothing", "per connection, no directive", []));
@@ -44,49 +50,38 @@ static class FrontierBenchmark
         points.Add(PerConnection("both", "per connection, both", [.. ours.Where(d => Mounts.Contains(d.Directive) || Filters.Contains(d.Directive))]));
         points.Add(PerConnection("more", "per connection, all of ours, and more",
             [.. ours, ("ProtectKernelTunables", "yes"), ("ProtectControlGroups", "yes")]));
-        points.Add(Acceptor("acceptor", "accepted by systemd-socket-activate, all of ours", ours));
-        foreach (var point in points.Where(point => point.Unit is not null))
+        foreach (var point in points.Skip(1))
             SocketBenchmark.Run("systemctl", "start", $"{Path.GetFileName(Path.GetDirectoryName(point.Socket))}.socket");
 
-        using var session = RunspaceFactory.CreateRunspace();
+        using var session = RunspaceFactory.CreateRunspace(InitialSessionState.CreateDefault2());
         session.Open();
         SocketBenchmark.Invoke(session, $"Import-Module '{Checkout.Manifest}'");
-        foreach (var mode in Modes)
+        foreach (var mode in Enum.GetValues<P11KitServerMode>())
         {
             var name = $"{Prefix}{mode}".ToLowerInvariant();
-            var given = mode == P11KitServerMode.PerConnection ? "" : $"-Mode {mode}";
-            SocketBenchmark.Invoke(session, $"Install-P11KitServer {name} {given} -TargetUri 'pkcs11:token={SocketBenchmark.Token}'");
-            points.Add(new($"Install-P11KitServer {given}", $"/run/{name}/pkcs11", mode == P11KitServerMode.PerConnection ? $"{name}@1.service" : $"{name}.service"));
+            SocketBenchmark.Invoke(session, $"Install-P11KitServer {name} -Mode {mode} -TargetUri 'pkcs11:token={SocketBenchmark.Token}'");
+            points.Add(Of($"Install-P11KitServer -Mode {mode}", name, mode == P11KitServerMode.PerConnection));
         }
 
-        try
-        {
-            Measure(points, rounds, loopProgram);
-        }
-        finally
-        {
-            daemon.Kill(entireProcessTree: true);
-        }
-
+        Measure(points, rounds, loopProgram);
         Print(points);
     }
 
-    static Point PerConnection(string tag, string name, IReadOnlyList<(string Directive, string Value)> directives) =>
-        Write(tag, name, "@", $"ExecStart={Remote}\nStandardInput=socket\nStandardOutput=socket\nStandardError=journal\n", directives);
-
-    static Point Acceptor(string tag, string name, IReadOnlyList<(string Directive, string Value)> directives) =>
-        Write(tag, name, "", $"ExecStart=/usr/bin/systemd-socket-activate --accept --inetd {Remote}\n", directives);
-
-    static Point Write(string tag, string name, string at, string service, IReadOnlyList<(string Directive, string Value)> directives)
+    static Point PerConnection(string tag, string name, IReadOnlyList<(string Directive, string Value)> directives)
     {
         var unit = $"{Prefix}{tag}";
         File.WriteAllText(Path.Combine(UnitDirectory, $"{unit}.socket"),
-            $"[Socket]\nListenStream=/run/{unit}/pkcs11\nAccept={(at.Length > 0 ? "yes" : "no")}\nMaxConnections=256\nTriggerLimitIntervalSec=0\n");
-        File.WriteAllText(Path.Combine(UnitDirectory, $"{unit}{at}.service"),
-            $"[Service]\n{service}{string.Concat(directives.Select(d => $"{d.Directive}={d.Value}\n"))}");
+            $"[Socket]\nListenStream=/run/{unit}/pkcs11\nAccept=yes\nMaxConnections=256\nTriggerLimitIntervalSec=0\n");
+        File.WriteAllText(Path.Combine(UnitDirectory, $"{unit}@.service"),
+            $"[Service]\nExecStart={Remote}\nStandardInput=socket\nStandardOutput=socket\nStandardError=journal\n"
+            + string.Concat(directives.Select(d => $"{d.Directive}={d.Value}\n")));
         SocketBenchmark.Run("systemctl", "daemon-reload");
-        return new(name, $"/run/{unit}/pkcs11", at.Length > 0 ? $"{unit}@1.service" : $"{unit}.service");
+        return Of(name, unit, isTemplate: true);
     }
+
+    static Point Of(string name, string instance, bool isTemplate) =>
+        new(name, $"/run/{instance}/pkcs11", isTemplate ? $"{instance}@1.service" : $"{instance}.service",
+            isTemplate ? new InstanceLayout(instance).ConnectionSlice : $"{instance}.service");
 
     static void Measure(List<Point> points, int rounds, string loopProgram)
     {
@@ -100,6 +95,8 @@ static class FrontierBenchmark
 
         for (var round = -WarmUp; round < rounds; round++)
         {
+            if (round == 0)
+                points.ForEach(point => point.ProcessorMilliseconds = -Processor(point.Group));
             // Whatever else the machine does, it does to all alike.
             foreach (var (point, contender, _) in racers.Shuffle())
             {
@@ -110,6 +107,7 @@ static class FrontierBenchmark
             }
         }
 
+        points.ForEach(point => point.ProcessorMilliseconds = (point.ProcessorMilliseconds + Processor(point.Group)) / rounds);
         foreach (var (_, _, process) in racers)
         {
             process.StandardInput.Close();
@@ -118,20 +116,28 @@ static class FrontierBenchmark
         }
     }
 
+    /// <summary>The processor time that a control group has used, in milliseconds: hardly touched by what else the machine does.</summary>
+    static double Processor(string group)
+    {
+        // Where both versions are mounted, the second is beside the first.
+        string[] places = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"];
+        var file = places.Select(place => $"{place}/system.slice/{group}/cpu.stat").FirstOrDefault(File.Exists);
+        return file is null ? double.NaN : double.Parse(File.ReadLines(file).First().Split(' ')[1], CultureInfo.InvariantCulture) / 1000;
+    }
+
     static void Print(List<Point> points)
     {
         Console.WriteLine($"\nThe sandbox: what it costs from the connection to the list of tokens, and its score\n");
-        Console.WriteLine($"  {"",-52}{"score",6}{"least",10}{"quarter",10}{"median",10}{"/ daemon",10}");
+        Console.WriteLine($"  {"",-52}{"score",6}{"processor",11}{"least",10}{"quarter",10}{"median",10}{"/ daemon",10}");
         var daemon = points[0].Milliseconds.Min();
         foreach (var point in points)
         {
             var times = point.Milliseconds.Order().ToList();
             Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
-                $"  {point.Name,-52}{Score(point.Unit),6}{times[0],7:F1} ms{times[times.Count / 4],7:F1} ms{times[times.Count / 2],7:F1} ms{times[0] / daemon,10:F2}"));
+                $"  {point.Name,-52}{Score(point.Unit),6}{point.ProcessorMilliseconds,8:F1} ms{times[0],7:F1} ms{times[times.Count / 4],7:F1} ms{times[times.Count / 2],7:F1} ms{times[0] / daemon,10:F2}"));
         }
     }
 
     // "→ Overall exposure level for x.service: 1.3 OK"
-    static string Score(string? unit) =>
-        unit is null ? "9.6" : SocketBenchmark.Run("systemd-analyze", "security", "--no-pager", unit).Split(": ")[^1].Split(' ')[0];
+    static string Score(string unit) => SocketBenchmark.Run("systemd-analyze", "security", "--no-pager", unit).Split(": ")[^1].Split(' ')[0];
 }

@@ -33,7 +33,9 @@ static class SocketBenchmark
         using var session = RunspaceFactory.CreateRunspace(InitialSessionState.CreateDefault2());
         session.Open();
         Invoke(session, $"Import-Module '{Checkout.Manifest}'; Install-P11KitServer {Instance} -TargetUri 'pkcs11:token={Token}'");
-        using var daemon = StartDaemon(DaemonSocket);
+        using var daemon = Process.Start(Contender.Start("", "p11-kit", "server", "-f", "-n", DaemonSocket, $"pkcs11:token={Token}"))!;
+        while (!File.Exists(DaemonSocket))
+            Thread.Sleep(10);
         try
         {
             Race($"Instance of Install-P11KitServer (PerConnection, sandboxed): {InstanceSocket}", InstanceSocket, [
@@ -59,15 +61,6 @@ static class SocketBenchmark
             loop.StandardInput.Close();
             loop.WaitForExit();
         }
-    }
-
-    /// <summary>A plain p11-kit server.</summary>
-    internal static Process StartDaemon(string socket)
-    {
-        var daemon = Process.Start(Contender.Start("", "p11-kit", "server", "-f", "-n", socket, $"pkcs11:token={Token}"))!;
-        while (!File.Exists(socket))
-            Thread.Sleep(10);
-        return daemon;
     }
 
     static (string Name, TimeSpan Median)[] Measure(Contender[] contenders, int rounds)

@@ -24,39 +24,40 @@ static class InstallPlanner
         var wanted = InstanceDecision.Of(spec, layout, installed, moving, systemd, reporter);
         InstanceRules.CheckSocketPath(wanted.SocketPath, spec.Name, servers);
         if (layout.Scope == P11KitServerScope.System)
+        {
             InstanceRules.CheckGroup(wanted.Group, spec.GroupId);
+            InstanceRules.CheckConfigDirectory(layout);
+        }
+
         var target = spec.TargetUri is null ? null : TargetUriPolicy.Apply(spec.TargetUri, reporter);
 
+        var packages = await PackagePlanner.PlanAsync(spec, cancellationToken);
         var config = TargetFile.Read(spec.Name, layout.ConfigPath);
-        var form = InstanceForm.Of(wanted, config.OtherVariables, SandboxDirectives.For(wanted.Sandbox, layout.Scope, reporter));
+        var p11Kit = P11KitInstallation.Command(isToBeInstalled: packages is not null);
+        var form = InstanceForm.Of(
+            wanted, p11Kit, () => P11KitInstallation.CanBeActivated(packages is not null), config.OtherVariables, SandboxDirectives.For(wanted.Sandbox, layout.Scope, reporter));
         InstanceRules.CheckForm(wanted, form);
         var unitSteps = form.Units.Select(unit => Ensure(layout, unit.Key, unit.Value)).OfType<PlanStep>().ToList();
         if (unitSteps.Count > 0)
-            await UnitVerifier.VerifyAsync(form.Units, cancellationToken, layout.Scope);
+        {
+            // systemd complains of a program that is not there, which it will be by then.
+            await UnitVerifier.VerifyAsync(
+                packages is null ? form.Units : form.Units.ToDictionary(u => u.Key, u => u.Value.Replace(p11Kit, "/bin/sh", StringComparison.Ordinal), StringComparer.Ordinal),
+                cancellationToken, layout.Scope);
+        }
+
         // Those of another mode.
         var gone = layout.Units.Where(unit => !form.Units.ContainsKey(unit) && File.Exists(layout.UnitPath(unit))).ToList();
         bool Changes(string unit) => gone.Contains(unit, StringComparer.Ordinal)
             || unitSteps.Exists(s => string.Equals(s.Change.Target, layout.UnitPath(unit), StringComparison.Ordinal));
-
-        List<PlanStep> steps = [];
-        AddDirectories(layout, steps);
-        var newGroup = layout.Scope == P11KitServerScope.System && Accounts.FindGroup(wanted.Group) is null;
-        var ownedGroup = InstanceGroup.Owned(layout);
-        if (newGroup)
-        {
-            if (Ensure(layout.SysusersPath, InstanceGroup.SysusersFile(spec.Name, wanted.Group, spec.GroupId), layout.Scope) is { } sysusers)
-                steps.Add(sysusers);
-            steps.Add(new CreateGroupStep(wanted.Group, spec.GroupId, layout.SysusersPath));
-        }
-
-        steps.AddRange(adoption?.Save() ?? []);
         // No target given: one that is there stays, and a new file exposes nothing.
         var retarget = target is not null || !config.Exists
             ? config.Retarget(target ?? (installed ?? moving)?.TargetUri ?? [], layout.Scope)
             : null;
-        if (retarget is not null)
-            steps.Add(retarget);
 
+        List<PlanStep> steps = [];
+        if (packages is not null)
+            steps.Add(packages);
         // What runs keeps what it was started with; stopped under its old configuration, a socket takes its old path with it.
         var socketStops = IsRunning(systemd, layout.SocketUnit) && Changes(layout.SocketUnit);
         // A service has read its target when it was started, and holds the socket that it was given.
@@ -70,10 +71,33 @@ static class InstallPlanner
         steps.AddRange(new[] { layout.SocketUnit, layout.Service }
             .Where(unit => !string.Equals(unit, form.Listener, StringComparison.Ordinal) && systemd.FileState(unit) is "enabled")
             .Select(unit => UnitStep.Disable(systemd, unit)));
+
+        // What tells of the old form goes after it, and the units come before what belongs to them: a run that was cut short
+        // is found, and finished by the next.
+        var newGroup = layout.Scope == P11KitServerScope.System && Accounts.FindGroup(wanted.Group) is null;
+        RemoveOldForm(managers, wanted, installed, InstanceGroup.Owned(layout), newGroup, steps, reporter);
+        if (adoption is not null)
+        {
+            AddDirectories(layout.ConfigDirectory, steps);
+            steps.AddRange(adoption.Save());
+        }
+
+        AddDirectories(layout.UnitDirectory, steps);
+        steps.AddRange(unitSteps);
         foreach (var unit in gone.Where(unit => adoption is null))
             UninstallPlanner.AddDirectory($"{layout.UnitPath(unit)}.d", null, steps, reporter);
         steps.AddRange(gone.Select(unit => new RemoveFileStep(layout.UnitPath(unit))));
-        steps.AddRange(unitSteps);
+        AddDirectories(layout.ConfigDirectory, steps);
+        if (newGroup)
+        {
+            if (Ensure(layout.SysusersPath, InstanceGroup.SysusersFile(spec.Name, wanted.Group, spec.GroupId), layout.Scope) is { } sysusers)
+                steps.Add(sysusers);
+            steps.Add(new CreateGroupStep(wanted.Group, spec.GroupId, layout.SysusersPath));
+        }
+
+        if (retarget is not null)
+            steps.Add(retarget);
+
         // Before the reload: systemd 257 takes a link that it has not seen for units that have changed.
         var enables = systemd.FileState(form.Listener) is not "enabled";
         if (enables)
@@ -84,7 +108,6 @@ static class InstallPlanner
         if (listenerStops || !IsRunning(systemd, form.Listener))
             steps.Add(UnitStep.Start(systemd, form.Listener));
 
-        RemoveOldForm(managers, wanted, installed, ownedGroup, newGroup, steps, reporter);
         if (moving is not null)
             steps.AddRange(UninstallPlanner.Steps(managers, new InstanceLayout(spec.Name, moving.Scope), moving, reporter));
         return new ChangePlan(spec.Name, steps, managers);
@@ -95,16 +118,13 @@ static class InstallPlanner
 
     static bool IsRunning(ISystemdManager systemd, string unit) => systemd.Load(unit)?.Text("ActiveState") is not (null or "inactive" or "failed");
 
-    /// <summary>The directories that are missing above an instance's files.</summary>
-    static void AddDirectories(InstanceLayout layout, List<PlanStep> steps)
+    /// <summary>A directory that is missing, and those above it, once.</summary>
+    static void AddDirectories(string wanted, List<PlanStep> steps)
     {
         Stack<string> missing = [];
-        foreach (var wanted in new[] { layout.UnitDirectory, layout.ConfigDirectory })
-        {
-            for (var directory = wanted; !Directory.Exists(directory) && !missing.Contains(directory, StringComparer.Ordinal); directory = Path.GetDirectoryName(directory)!)
-                missing.Push(directory);
-            steps.AddRange(missing.Where(path => !steps.Exists(s => string.Equals(s.Change.Target, path, StringComparison.Ordinal))).Select(path => new CreateDirectoryStep(path)));
-        }
+        for (var directory = wanted; !Directory.Exists(directory); directory = Path.GetDirectoryName(directory)!)
+            missing.Push(directory);
+        steps.AddRange(missing.Where(path => !steps.Exists(s => string.Equals(s.Change.Target, path, StringComparison.Ordinal))).Select(path => new CreateDirectoryStep(path)));
     }
 
     /// <summary>A socket directory and a group that the instance had, and has no more.</summary>

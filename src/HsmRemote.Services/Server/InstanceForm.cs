@@ -1,5 +1,4 @@
 using System.Globalization;
-using HsmRemote.Services.P11Kit;
 using HsmRemote.Services.Systemd;
 
 namespace HsmRemote.Services.Server;
@@ -11,23 +10,23 @@ sealed record InstanceForm(string Listener, IReadOnlyDictionary<string, string> 
     const string NoToken = "pkcs11:manufacturer=none;model=none;serial=none;token=none";
 
     /// <param name="instance">The instance.</param>
+    /// <param name="p11Kit">The p11-kit command.</param>
+    /// <param name="canBeActivated">Whether its server takes over systemd's socket; asked where that decides.</param>
     /// <param name="variables">Variables of its configuration file that are not the target's.</param>
     /// <param name="sandbox">What its service may not do.</param>
     /// <exception cref="HsmRemoteException">What the mode needs of p11-kit is not installed.</exception>
-    internal static InstanceForm Of(InstanceState instance, IReadOnlyList<string> variables, IReadOnlyList<(string Directive, string Value)> sandbox)
-    {
-        var p11Kit = P11KitInstallation.Command();
-        return instance.Mode switch
+    internal static InstanceForm Of(
+        InstanceState instance, string p11Kit, Func<bool> canBeActivated, IReadOnlyList<string> variables, IReadOnlyList<(string Directive, string Value)> sandbox) =>
+        instance.Mode switch
         {
             P11KitServerMode.Acceptor => WithSocket(instance, Acceptor(instance, p11Kit, variables, sandbox)),
-            P11KitServerMode.Daemon when P11KitInstallation.CanBeActivated() => WithSocket(instance, ActivatedDaemon(instance, p11Kit, sandbox)),
+            P11KitServerMode.Daemon when canBeActivated() => WithSocket(instance, ActivatedDaemon(instance, p11Kit, sandbox)),
             P11KitServerMode.Daemon => Of(instance.Layout.Service, (instance.Layout.Service, Daemon(instance, p11Kit, sandbox))),
             _ => Of(
                 instance.Layout.SocketUnit,
                 (instance.Layout.SocketUnit, InstanceUnits.Socket(instance)),
                 (instance.Layout.ServiceTemplate, InstanceUnits.Service(instance, p11Kit, sandbox))),
         };
-    }
 
     static InstanceForm Of(string listener, params IEnumerable<(string Unit, string Content)> units) =>
         new(listener, units.ToDictionary(u => u.Unit, u => u.Content, StringComparer.Ordinal));

@@ -9,9 +9,11 @@ namespace HsmRemote.Services.Server;
 /// <summary>What an instance's name, socket and group may be. All of it is checked before anything is changed.</summary>
 static partial class InstanceRules
 {
+    internal static bool IsName(string name) => Name().IsMatch(name);
+
     internal static void CheckName(string name)
     {
-        if (!Name().IsMatch(name))
+        if (!IsName(name))
         {
             throw new HsmRemoteException(
                 "NameInvalid", FailureKind.InvalidArgument,
@@ -45,11 +47,28 @@ static partial class InstanceRules
         }
     }
 
+    /// <summary>Refuses a directory of configuration that somebody else than root could put files into.</summary>
+    internal static void CheckConfigDirectory(InstanceLayout layout)
+    {
+        if (FileStatus.TryRead(layout.ConfigDirectory, out var status) != 0)
+            return;
+        var why = !status.IsDirectory ? $"it is {status.TypeName}"
+            : status.UserId != 0 && status.UserId != Accounts.geteuid() ? $"it belongs to the user {Accounts.FindUser(status.UserId)?.Name ?? $"{status.UserId}"}"
+            : status.GroupMayWrite || status.OthersMayWrite ? "others than its owner may write to it"
+            : null;
+        if (why is null)
+            return;
+        throw new HsmRemoteException(
+            "ConfigDirectoryUnsafe", FailureKind.PermissionDenied, $"{layout.ConfigDirectory} cannot hold the configuration of '{layout.Name}': {why}.",
+            "Move it away, make it root's with mode 0755, or choose another -Name.", layout.ConfigDirectory);
+    }
+
     internal static void CheckSocketPath(string path, string name, IReadOnlyList<P11KitServer> servers)
     {
         if (!path.StartsWith('/') || path.EndsWith('/') || path.Any(char.IsControl)
             || !string.Equals(Path.GetFullPath(path), path, StringComparison.Ordinal))
             throw Invalid("it must be absolute, without '.' or '..', and the path of a file");
+        SystemdText.RequireLine(path, "the socket's path");
         if (Encoding.UTF8.GetByteCount(path) is > UnixSocketConnector.MaxPathBytes and var length)
             throw Invalid($"it has {length} bytes, and Linux allows a socket's path {UnixSocketConnector.MaxPathBytes}");
         if (FileStatus.TryRead(path, out var status) == 0 && !status.IsSocket)

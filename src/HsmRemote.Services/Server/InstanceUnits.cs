@@ -71,7 +71,7 @@ static class InstanceUnits
             .SetLiteral("ListenStream", instance.SocketPath);
         // A user's systemd can give files to nobody else.
         if (instance.Layout.Scope == P11KitServerScope.System)
-            unit.Set("SocketUser", "root").Set("SocketGroup", instance.Group);
+            unit.Set("SocketUser", "root").SetLiteral("SocketGroup", instance.Group);
         return unit
             .Set("SocketMode", instance.OctalMode)
             .Set("DirectoryMode", "0755")

@@ -5,7 +5,7 @@ using HsmRemote.Services.Systemd;
 namespace HsmRemote.Services.Server;
 
 /// <summary>Instances: what is there, and the plans that change it.</summary>
-sealed class P11KitServerService : IP11KitServerService
+sealed class P11KitServerService(IPkcs11TokenService tokens) : IP11KitServerService
 {
     public void RequireRoot()
     {
@@ -19,10 +19,14 @@ sealed class P11KitServerService : IP11KitServerService
 
     public void RequireRights(string name, P11KitServerScope? scope)
     {
-        if ((scope ?? (HasOwn(name) ? P11KitServerScope.User : P11KitServerScope.System)) == P11KitServerScope.System)
+        if (ScopeOf(name, scope) == P11KitServerScope.System)
             RequireRoot();
+    }
 
-        static bool HasOwn(string name) => ServerInventory.ServiceUnits(P11KitServerScope.User, name).Any();
+    public Task<IDisposable> LockAsync(string name, P11KitServerScope? scope, IReporter reporter, CancellationToken cancellationToken)
+    {
+        SystemBus.RequireBooted();
+        return InstanceLock.TakeAsync(new InstanceLayout(name, ScopeOf(name, scope)), reporter, cancellationToken);
     }
 
     public IReadOnlyList<P11KitServer> Get(IReporter reporter)
@@ -56,20 +60,27 @@ sealed class P11KitServerService : IP11KitServerService
         return UninstallPlanner.Plan(managers, new InstanceLayout(name, there), reporter);
     }
 
-    public IChangePlan PlanTarget(string name, IReadOnlyList<Pkcs11Uri> target, IReporter reporter, P11KitServerScope? scope = null)
+    public async Task<IP11TargetPlan> PlanTargetAsync(P11TargetRequest request, IReporter reporter, CancellationToken cancellationToken)
     {
         var managers = new SystemdManagers();
-        var server = Find(managers, name, reporter, scope);
-        List<PlanStep> steps = [];
-        if (TargetFile.Read(name, ConfigPath(server)).Retarget(TargetUriPolicy.Apply(target, reporter), server.Scope) is { } retarget)
+        try
         {
-            steps.Add(retarget);
-            // A service for all connections has read its target at its start; per connection, the next one reads it.
-            if (server.Mode != P11KitServerMode.PerConnection && managers[server.Scope].Load(server.ServiceUnit)?.Text("ActiveState") is "active" or "activating")
-                steps.Add(UnitStep.Restart(managers[server.Scope], server.ServiceUnit));
+            var server = Find(managers, request.Name, reporter, request.Scope);
+            var planner = new TargetPlanner(tokens, request, server, TargetFile.Read(request.Name, ConfigPath(server)));
+            return await planner.PlanAsync(managers[server.Scope], managers, reporter, cancellationToken);
         }
+        catch
+        {
+            managers.Dispose();
+            throw;
+        }
+    }
 
-        return new ChangePlan(name, steps, managers);
+    public async Task<IReadOnlyList<Pkcs11UriTest>> TestUrisAsync(
+        IReadOnlyList<string> texts, Pkcs11TokenQuery query, IReporter reporter, CancellationToken cancellationToken)
+    {
+        var live = await tokens.FindAsync(TargetSelection.Live(query), new WarningReporter(reporter), cancellationToken);
+        return [.. texts.Select(text => UriExaminer.Examine(text, live))];
     }
 
     public P11TargetUri GetTarget(string name, P11KitServerScope? scope = null)
@@ -78,6 +89,10 @@ sealed class P11KitServerService : IP11KitServerService
         var path = ConfigPath(Find(managers, name, new NoReporter(), scope));
         return new P11TargetUri { Name = name, Uri = TargetFile.Read(name, path).Uris(), Path = path };
     }
+
+    /// <summary>Whose instance is meant.</summary>
+    static P11KitServerScope ScopeOf(string name, P11KitServerScope? scope) =>
+        scope ?? (ServerInventory.ServiceUnits(P11KitServerScope.User, name).Any() ? P11KitServerScope.User : P11KitServerScope.System);
 
     static P11KitServer Find(SystemdManagers managers, string name, IReporter reporter, P11KitServerScope? scope)
     {

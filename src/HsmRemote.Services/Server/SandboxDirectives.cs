@@ -112,7 +112,7 @@ static class SandboxDirectives
         ("ProtectClock", "yes"),
         ("ProtectHostname", "yes"),
         ("ProtectProc", "invisible"),
-        // Of /proc only the service's own processes: no /proc/sys, no /proc/kmsg.
+        // Of /proc only processes: no /proc/sys, no /proc/kmsg. (Who is in root's group sees all of them, whatever ProtectProc= says.)
         ("ProcSubset", "pid"),
         ("RestrictNamespaces", "yes"),
         ("RestrictRealtime", "yes"),

@@ -88,7 +88,7 @@ static partial class ServerInventory
             Enabled = listener.Text("UnitFileState") is "enabled" or "enabled-runtime",
             SocketPath = socket is null
                 ? CommandOption.Value(arguments, 'n', "--name") is { } path && path.StartsWith('/') ? path : null
-                : socket.Rows("Listen").Where(row => row[0] is "Stream").Select(row => (string)row[1]!).FirstOrDefault(),
+                : socket.Rows("Listen").Where(row => row[0] is "Stream").Select(row => SystemdText.Unescape((string)row[1]!)).FirstOrDefault(),
             SocketMode = owner.Mode,
             SocketUser = owner.User,
             Group = owner.Group,

@@ -65,6 +65,10 @@ sealed class TargetFile
         return valid;
     }
 
+    /// <summary>Whether a target selects all that the file's selects. What is no URI may select anything.</summary>
+    internal bool IsCoveredBy(IReadOnlyList<Pkcs11Uri> target) =>
+        Words.All(word => Pkcs11Uri.TryParse(word, out var old, out _) && target.Any(uri => uri.Covers(old)));
+
     /// <summary>The step that makes this the target, or null when it is. Comments and other variables stay.</summary>
     /// <exception cref="HsmRemoteException">What the file says depends on systemd's version.</exception>
     internal PlanStep? Retarget(IReadOnlyList<Pkcs11Uri> target, P11KitServerScope scope = P11KitServerScope.System)
@@ -86,7 +90,7 @@ sealed class TargetFile
                 + "# Set-P11TargetUri writes it, and checks what it writes.\n")
             : environment;
         var after = FileImage.Ours(before.With(InstanceLayout.TargetVariable, wanted).ToString(), scope);
-        return new WriteFileStep(Path, image, image is null ? after : image with { Content = after.Content });
+        return new WriteFileStep(Path, image, image is null ? after : image.With(after.Content));
     }
 
     HsmRemoteException Malformed(string error) => new(

@@ -9,7 +9,8 @@ static class UninstallPlanner
     internal static IChangePlan Plan(SystemdManagers managers, InstanceLayout layout, IReporter reporter)
     {
         var installed = ServerInventory.Find(managers[layout.Scope], layout.Name, reporter);
-        if (installed is { IsManaged: false })
+        // A run that was cut short may have removed a unit of ours that systemd has loaded still.
+        if (installed is { IsManaged: false } && !layout.Units.Select(layout.UnitPath).Any(ServerInventory.IsOurs))
         {
             throw new HsmRemoteException(
                 "NotManaged", FailureKind.InvalidOperation, $"'{layout.Name}' was not installed by HsmRemote: its unit is {installed.UnitPath}.",
@@ -108,6 +109,16 @@ static class UninstallPlanner
     {
         if (!Directory.Exists(directory))
             return;
+        if (new DirectoryInfo(directory).LinkTarget is not null)
+        {
+            // What is behind it is somebody else's; a link of a directory that is wholly ours goes.
+            if (ours is null)
+                steps.Add(new RemoveFileStep(directory));
+            else
+                reporter.Warning($"The link {directory} stays, and so do the files behind it.");
+            return;
+        }
+
         var files = Directory.GetFiles(directory).Where(path => ours is null || ours.Contains(path, StringComparer.Ordinal)).ToList();
         steps.AddRange(files.Select(path => new RemoveFileStep(path)));
         if (Directory.GetFileSystemEntries(directory).Length == files.Count)

@@ -62,9 +62,10 @@ sealed class EnvironmentFile
     /// <summary>The same file with a variable set: in its place where it stands, else at the end.</summary>
     /// <param name="name">The variable.</param>
     /// <param name="value">Its value: one line.</param>
+    /// <exception cref="HsmRemoteException">systemd would drop the value.</exception>
     internal EnvironmentFile With(string name, string value)
     {
-        var line = new Piece($"{name}={Quote(value)}\n", name, value);
+        var line = new Piece($"{name}={Quote(SystemdText.Require(value, name))}\n", name, value);
         List<Piece> changed = [.. pieces];
         var last = changed.FindLastIndex(p => string.Equals(p.Name, name, StringComparison.Ordinal));
         if (last >= 0)

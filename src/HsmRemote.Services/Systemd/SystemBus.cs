@@ -20,9 +20,18 @@ sealed class SystemBus : IDisposable
 
     SystemBus(BusHandle handle) => this.handle = handle;
 
+    /// <summary>Fails unless systemd is what this host was booted with, as sd_booted(3) finds it out.</summary>
+    /// <exception cref="HsmRemoteException">It is not.</exception>
+    internal static void RequireBooted()
+    {
+        if (!Directory.Exists("/run/systemd/system"))
+            throw Unavailable("this host, or this container, was not booted with systemd (there is no /run/systemd/system)", null);
+    }
+
     /// <exception cref="HsmRemoteException">There is no system bus here.</exception>
     internal static SystemBus Open()
     {
+        RequireBooted();
         try
         {
             var result = sd_bus_open_system(out var handle);
@@ -35,11 +44,11 @@ sealed class SystemBus : IDisposable
         {
             throw Unavailable("libsystemd.so.0 is not installed", e);
         }
-
-        static HsmRemoteException Unavailable(string why, Exception? cause) => new(
-            "SystemdUnavailable", FailureKind.Unavailable, $"systemd's manager cannot be reached on the system bus: {why}.",
-            "This needs a host that was booted with systemd and runs D-Bus; check with 'systemctl is-system-running'.", "systemd", cause);
     }
+
+    static HsmRemoteException Unavailable(string why, Exception? cause) => new(
+        "SystemdUnavailable", FailureKind.Unavailable, $"systemd's manager cannot be reached on the system bus: {why}.",
+        "This needs a host that was booted with systemd and runs D-Bus; check with 'systemctl is-system-running'.", "systemd", cause);
 
     /// <summary>Where the systemd of the caller's own user listens, as systemctl --user finds it; it needs no session bus.</summary>
     internal static string UserManagerSocket => $"{Caller.RuntimeDirectory}/systemd/private";

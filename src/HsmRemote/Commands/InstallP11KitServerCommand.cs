@@ -49,6 +49,16 @@ public sealed class InstallP11KitServerCommand : ChangeCommand
     [AllowEmptyCollection]
     public string[]? TargetUri { get; set; }
 
+    /// <summary>Modules that have to be there: softhsm2, opensc, tpm2, or the name of a package.</summary>
+    [Parameter]
+    [ArgumentCompleter(typeof(ModulePackageCompleter))]
+    [ValidateNotNullOrEmpty]
+    public string[] Module { get; set; } = [];
+
+    /// <summary>Installs p11-kit and the modules with the host's package manager where they are missing.</summary>
+    [Parameter]
+    public SwitchParameter InstallPackage { get; set; }
+
     /// <summary>How many connections may be open at a time, for PerConnection. By default 256.</summary>
     [Parameter]
     [ValidateRange(1, 65536)]
@@ -122,10 +132,13 @@ public sealed class InstallP11KitServerCommand : ChangeCommand
             AllowDevice = AllowDevice?.Select(Absolute).ToList(),
             Environment = Environment?.Cast<DictionaryEntry>().ToDictionary(e => $"{e.Key}", e => $"{e.Value}", StringComparer.Ordinal),
             ServiceUser = ServiceUser,
+            Modules = Module,
+            InstallPackage = InstallPackage,
         };
         Carry(
-            Await((reporter, cancellation) => Services.Servers.PlanInstallAsync(spec, reporter, cancellation)),
-            $"Install the p11-kit server '{Name}'");
+            Name,
+            (reporter, cancellation) => Services.Servers.PlanInstallAsync(spec, reporter, cancellation),
+            $"Install the p11-kit server '{Name}'", Scope);
     });
 
     // The engine would take a backslash for a separator.

@@ -29,8 +29,9 @@ public sealed class UninstallP11KitServerCommand : ChangeCommand
             {
                 RequireRights(name, Scope);
                 Carry(
-                    Await(reporter => Services.Servers.PlanUninstall(name, reporter, Scope)),
-                    $"Uninstall the p11-kit server '{name}'");
+                    name,
+                    (reporter, _) => Task.FromResult(Services.Servers.PlanUninstall(name, reporter, Scope)),
+                    $"Uninstall the p11-kit server '{name}'", Scope);
             });
         }
     }

@@ -14,6 +14,12 @@ public sealed class ModuleNameCompleter : ValueCompleter
     private protected override IEnumerable<string> Values() => ServiceLoader.Services.Tokens.ModuleNames();
 }
 
+/// <summary>Completes the modules that Install-P11KitServer knows the packages of.</summary>
+public sealed class ModulePackageCompleter : ValueCompleter
+{
+    private protected override IEnumerable<string> Values() => ["opensc", "softhsm2", "tpm2"];
+}
+
 /// <summary>Completes the labels of tokens.</summary>
 public sealed class TokenLabelCompleter : ValueCompleter
 {

@@ -10,7 +10,7 @@ public sealed class ModuleTests(Engine engine) : IDisposable
 {
     static readonly string[] Cmdlets =
     [
-        "Export-Pkcs11Certificate", "Get-P11KitServer", "Get-P11TargetUri", "Get-Pkcs11Object", "Get-Pkcs11Token", "Install-P11KitServer", "Set-P11TargetUri", "Test-P11Socket",
+        "Export-Pkcs11Certificate", "Get-P11KitServer", "Get-P11TargetUri", "Get-Pkcs11Object", "Get-Pkcs11Token", "Install-P11KitServer", "Set-P11TargetUri", "Test-P11Socket", "Test-Pkcs11Uri",
         "Uninstall-P11KitServer",
     ];
 
@@ -37,6 +37,7 @@ public sealed class ModuleTests(Engine engine) : IDisposable
     [InlineData("Get-Pkcs11Object", false)]
     [InlineData("Get-Pkcs11Token", false)]
     [InlineData("Test-P11Socket", false)]
+    [InlineData("Test-Pkcs11Uri", false)]
     public void What_changes_something_can_be_asked_what(string cmdlet, bool changes)
     {
         var parameters = engine.Run($"(Get-Command {cmdlet}).Parameters.Keys").Check().Select(p => (string)p.BaseObject).ToList();
@@ -51,6 +52,8 @@ public sealed class ModuleTests(Engine engine) : IDisposable
     [InlineData("Test-P11Socket", "HsmRemote.P11SocketTest")]
     [InlineData("Get-P11KitServer", "HsmRemote.P11KitServer")]
     [InlineData("Install-P11KitServer", "HsmRemote.P11ChangeResult")]
+    [InlineData("Set-P11TargetUri", "HsmRemote.P11TargetResult")]
+    [InlineData("Test-Pkcs11Uri", "HsmRemote.Pkcs11UriTest")]
     public void It_says_what_it_gives(string cmdlet, string type) =>
         Assert.Contains(type, engine.Run($"(Get-Command {cmdlet}).OutputType.Name").Check().Select(t => (string)t.BaseObject));
 
@@ -61,6 +64,7 @@ public sealed class ModuleTests(Engine engine) : IDisposable
         foreach (var (type, property, cmdlet) in new[]
         {
             ("Pkcs11Token", "Uri", "Set-P11TargetUri"), ("P11TargetUri", "Uri", "Set-P11TargetUri"), ("P11ChangeResult", "Name", "Set-P11TargetUri"),
+            ("Pkcs11Token", "Uri", "Test-Pkcs11Uri"), ("Pkcs11UriTest", "Uri", "Set-P11TargetUri"),
             ("P11KitServer", "Name", "Test-P11Socket"), ("P11KitServer", "Name", "Get-Pkcs11Token"), ("P11KitServer", "Name", "Get-Pkcs11Object"), ("Pkcs11Object", "Uri", "Set-P11TargetUri"), ("P11KitServer", "Name", "Uninstall-P11KitServer"),
         })
         {

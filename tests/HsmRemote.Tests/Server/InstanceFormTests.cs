@@ -28,9 +28,9 @@ public sealed class InstanceFormTests
         Assert.Contains("\nRuntimeDirectoryMode=0700\n", unit, StringComparison.Ordinal);
         Assert.Contains("\nRuntimeDirectory=odd %%n$HOME \"x\"\\\n", unit, StringComparison.Ordinal);
         Assert.Contains(
-            "\nExecStart=/usr/bin/p11-kit server -f -n \"/run/odd %%n$$HOME \\\"x\\\"\\\\/pkcs11\" -u \"daemon\" -g \"hsm peers\" $TARGET_PKCS11_URI pkcs11:",
+            "\nExecStart=/usr/bin/p11-kit server -f -n \"/run/odd %%n$$HOME \\\"x\\\"\\\\/pkcs11\" -u daemon -g \"hsm peers\" $TARGET_PKCS11_URI pkcs11:",
             unit, StringComparison.Ordinal);
-        Assert.Contains(" \"hsm\" 0620 ", unit, StringComparison.Ordinal);
+        Assert.Contains(" hsm 0620 ", unit, StringComparison.Ordinal);
         Assert.Contains("\nSocketMode=0620\n", unit[unit.IndexOf($"[{InstanceUnits.Mark}]", StringComparison.Ordinal)..], StringComparison.Ordinal);
     }
 
