@@ -8,7 +8,7 @@ namespace HsmRemote.Tests.Server;
 public sealed class InstanceFormTests
 {
     static readonly InstanceState Instance = new(
-        new InstanceLayout("edge"), "/run/odd %n$HOME \"x\"\\/pkcs11", UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupWrite, "hsm",
+        new InstanceLayout("edge"), "/run/odd %n$HOME \"x\"\\y/pkcs11", UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupWrite, "hsm",
         SandboxRequest.Nothing)
     {
         PeerUser = "daemon",
@@ -26,9 +26,9 @@ public sealed class InstanceFormTests
     {
         var unit = InstanceForm.Daemon(Instance, "/usr/bin/p11-kit", []);
         Assert.Contains("\nRuntimeDirectoryMode=0700\n", unit, StringComparison.Ordinal);
-        Assert.Contains("\nRuntimeDirectory=odd %%n$HOME \"x\"\\\n", unit, StringComparison.Ordinal);
+        Assert.Contains("\nRuntimeDirectory=\"odd %%n$HOME \\\"x\\\"\\\\y\"\n", unit, StringComparison.Ordinal);
         Assert.Contains(
-            "\nExecStart=/usr/bin/p11-kit server -f -n \"/run/odd %%n$$HOME \\\"x\\\"\\\\/pkcs11\" -u daemon -g \"hsm peers\" $TARGET_PKCS11_URI pkcs11:",
+            "\nExecStart=/usr/bin/p11-kit server -f -n \"/run/odd %%n$$HOME \\\"x\\\"\\\\y/pkcs11\" -u daemon -g \"hsm peers\" $TARGET_PKCS11_URI pkcs11:",
             unit, StringComparison.Ordinal);
         Assert.Contains(" hsm 0620 ", unit, StringComparison.Ordinal);
         Assert.Contains("\nSocketMode=0620\n", unit[unit.IndexOf($"[{InstanceUnits.Mark}]", StringComparison.Ordinal)..], StringComparison.Ordinal);
@@ -94,6 +94,7 @@ public sealed class InstanceFormTests
     [Theory]
     [InlineData("/run/pkcs11")]
     [InlineData("/var/lib/edge/pkcs11")]
+    [InlineData("/run/a:b/pkcs11")]
     public void A_daemon_that_makes_its_socket_needs_a_directory_of_its_own(string path) =>
         Assert.Equal("SocketPathInvalid", Assert.Throws<HsmRemoteException>(() => InstanceRules.CheckForm(
             Instance with { SocketPath = path }, new InstanceForm("edge.service", new Dictionary<string, string>(StringComparer.Ordinal)))).ErrorId);
