@@ -12,11 +12,14 @@
     CmdletsToExport      = @(
         'Get-P11KitServer'
         'Get-P11TargetUri'
+        'Get-Pkcs11Module'
         'Get-Pkcs11Token'
         'Install-P11KitServer'
+        'Register-Pkcs11Module'
         'Set-P11TargetUri'
         'Test-P11Socket'
         'Uninstall-P11KitServer'
+        'Unregister-Pkcs11Module'
     )
     FunctionsToExport    = @()
     AliasesToExport      = @()

@@ -1,3 +1,4 @@
+using HsmRemote.Services.P11Kit;
 using HsmRemote.Services.Pkcs11;
 using HsmRemote.Services.Server;
 using HsmRemote.Services.Sockets;
@@ -9,6 +10,9 @@ public sealed class HsmRemoteServices : IHsmRemoteServices
 {
     /// <inheritdoc/>
     public IPkcs11TokenService Tokens { get; } = new Pkcs11TokenService();
+
+    /// <inheritdoc/>
+    public IPkcs11ModuleService Modules { get; } = new ModuleService();
 
     /// <inheritdoc/>
     public IP11KitServerService Servers { get; } = new P11KitServerService();

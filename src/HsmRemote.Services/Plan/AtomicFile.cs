@@ -36,8 +36,8 @@ static partial class AtomicFile
         // A link is the administrator's: what it leads to is replaced, not the link.
         var target = FinalPath.Of(path);
         var directory = Path.GetDirectoryName(target)!;
-        // systemd and p11-kit read files by their endings: this one has none that they know.
-        var beside = Path.Combine(directory, $".{Path.GetFileName(target)}.{Path.GetRandomFileName()}.new");
+        // systemd reads files by their endings: this one has none that it knows.
+        var beside = Path.Combine(Staging(directory), $".{Path.GetFileName(target)}.{Path.GetRandomFileName()}.new");
         try
         {
             // 0600 before the first byte, whatever the mode will be: the content may be a secret.
@@ -69,6 +69,19 @@ static partial class AtomicFile
     {
         File.Delete(path);
         SynchronizeDirectory(Path.GetDirectoryName(path)!);
+    }
+
+    /// <summary>
+    /// Where a file is made ready. p11-kit reads every file of a directory of modules, whatever its ending, and loads no module
+    /// at all when it may not read one: so there it is the directory above.
+    /// </summary>
+    static string Staging(string directory)
+    {
+        const string Modules = "/pkcs11/modules";
+        var above = Path.GetDirectoryName(directory)!;
+        return directory.EndsWith(Modules, StringComparison.Ordinal)
+            && FileStatus.TryRead(directory, out var own) == 0 && FileStatus.TryRead(above, out var other) == 0 && own.IsOnSameDeviceAs(other)
+            ? above : directory;
     }
 
     static void SynchronizeDirectory(string path)

@@ -67,8 +67,7 @@ sealed class HostDiagnosis(Rung seen, P11SocketEndpoint endpoint, P11Identity id
     Rung Refine(P11KitServer server)
     {
         var causes = new HostCauses(server, endpoint, identity);
-        var service = server.Mode == P11KitServerMode.PerConnection ? $"{server.Name}@inspect.service" : $"{server.Name}.service";
-        var unit = systemd.Load(service);
+        var unit = ClientLoop.ServiceOf(systemd, server);
         if (MayBeLoop(server) && ClientLoop.Find(server, unit) is { } loop)
             return HostCauses.ClientLoop(seen, loop.Module, loop.How);
 

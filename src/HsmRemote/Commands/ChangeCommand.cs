@@ -11,10 +11,13 @@ public abstract class ChangeCommand : HsmRemoteCommand
             ? LanguagePrimitives.IsTrue(given)
             : LanguagePrimitives.IsTrue(SessionState.PSVariable.GetValue("WhatIfPreference"));
 
+    /// <summary>Whether what it changes is the host's.</summary>
+    private protected virtual bool NeedsRoot => true;
+
     /// <summary>Without root, says so before anything else. What would be done can be asked by anyone.</summary>
     protected override void BeginProcessing()
     {
-        if (IsWhatIf)
+        if (IsWhatIf || !NeedsRoot)
             return;
         try
         {

@@ -1,0 +1,13 @@
+using System.Management.Automation;
+
+namespace HsmRemote.Commands;
+
+/// <summary>What the cmdlets share that change p11-kit's configuration: whose it is.</summary>
+public abstract class ModuleChangeCommand : ChangeCommand
+{
+    /// <summary>Whose configuration: the host's (System), which needs root, or the caller's own (User). By default root's is the host's.</summary>
+    [Parameter]
+    public Pkcs11ModuleScope Scope { get; set; } = Environment.IsPrivilegedProcess ? Pkcs11ModuleScope.System : Pkcs11ModuleScope.User;
+
+    private protected override bool NeedsRoot => Scope == Pkcs11ModuleScope.System;
+}
