@@ -15,6 +15,9 @@ typedef unsigned long ulong;
 #ifndef SECOND_COUNT /* What it says when it is asked for the slots. */
 #define SECOND_COUNT SLOTS
 #endif
+#ifndef DESCRIPTION
+#define DESCRIPTION "A module of the tests"
+#endif
 #ifndef LABEL
 #define LABEL "token %lu"
 #endif
@@ -70,7 +73,7 @@ static ulong get_info(struct info *info)
     info->version.major = 2;
     info->version.minor = 40;
     pad(info->manufacturer, 32, "Tests");
-    pad(info->description, 32, "A module of the tests");
+    pad(info->description, 32, DESCRIPTION);
     info->library.major = 1;
     return 0;
 }
