@@ -5,7 +5,7 @@
 #   ./build.sh Docs    the module's help, from docs/en-US
 #   ./build.sh Test    Build, then every test; the last line says: N passed, N failed, N skipped
 #   ./build.sh Demo    Build, then the whole story with a software token and a container, in a throwaway sandbox
-#   ./build.sh Bench   Build, then how long Test-P11Socket takes beside other ways to a token, in a throwaway sandbox
+#   ./build.sh Bench   Build, then how long Test-P11Socket and Get-Pkcs11Token take beside other ways to a token, in a throwaway sandbox
 #   ./build.sh Fuzz    Build, then a minute of hostile servers; artifacts/bin/HsmRemote.Fuzz has its options
 #
 # It installs the Debian packages that the task needs and the machine lacks. What a task does is in build.ps1; this only
@@ -19,7 +19,8 @@ export DOTNET_SYSTEM_GLOBALIZATION_INVARIANT=1
 test_packages=(
     p11-kit p11-kit-modules gnutls-bin softhsm2 opensc openssl socat strace # what is tested, and what it is tested with
     libpcsclite1 # opensc loads it, and its package only recommends pcscd
-    gcc libc6-dev # a module that crashes
+    gcc libc6-dev # modules that crash, hang and lie
+    libtpm2-pkcs11-1 libtpm2-pkcs11-tools swtpm tpm2-tools tpm2-abrmd libtss2-tcti-swtpm0 libtss2-tcti-tabrmd0 # a TPM in software
     systemd-container dbus procps # the sandbox
     podman crun mmdebstrap # the container of the demo, which is a test too
 )

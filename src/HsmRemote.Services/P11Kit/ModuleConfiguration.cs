@@ -46,21 +46,25 @@ static partial class ModuleConfiguration
     /// <param name="reporter">Told of each file that p11-kit cannot read. It then loads no module at all; here the others are read.</param>
     internal static IReadOnlyList<ModuleEntry> ReadAll(string program, IReporter reporter)
     {
-        Dictionary<string, (List<string> Files, Dictionary<string, string> Options)> modules = new(StringComparer.Ordinal);
+        Dictionary<string, List<string>> files = new(StringComparer.Ordinal);
+        Dictionary<string, Dictionary<string, string>> options = new(StringComparer.Ordinal);
         foreach (var file in Directories(Mode(reporter)).SelectMany(directory => Files(directory, reporter)))
         {
             if (TryRead(file, reporter) is not { } keys)
                 continue;
             var name = NameOf(file, reporter);
-            if (!modules.TryGetValue(name, out var known))
-                modules[name] = known = ([], new(StringComparer.Ordinal));
-            // The directories come in order of precedence: a later one only adds what is not said yet.
-            known.Files.Add(file);
-            foreach (var (key, value) in keys)
-                known.Options.TryAdd(key, value);
+            if (!options.TryAdd(name, keys))
+            {
+                // The directories come in order of precedence: a later one only adds what is not said yet.
+                foreach (var (key, value) in keys)
+                    options[name].TryAdd(key, value);
+                files[name].Add(file);
+            }
+            else
+                files[name] = [file];
         }
 
-        var entries = modules.Select(module => new ModuleEntry(module.Key, module.Value.Files, module.Value.Options)).ToList();
+        List<ModuleEntry> entries = [.. options.Keys.Select(name => new ModuleEntry(name, files[name], options[name]))];
         entries.Sort(static (a, b) => a.Priority != b.Priority ? b.Priority.CompareTo(a.Priority) : string.CompareOrdinal(a.Name, b.Name));
         for (var i = 0; i < entries.Count; i++)
             entries[i] = entries[i] with { NotUsed = WhyNotUsed(entries[i], program, entries.GetRange(0, i)) };

@@ -12,44 +12,25 @@ sealed record ModuleContents(RawInfo Info, IReadOnlyList<Pkcs11Token> Tokens, IR
     // C_Finalize ends a module for the whole process, so that two readers of one module must take turns.
     static readonly Dictionary<string, object> Turns = new(StringComparer.Ordinal);
 
+    /// <summary>Who does something with a library in this process holds this.</summary>
+    internal static object Turn(string path)
+    {
+        lock (Turns)
+            return Turns.TryGetValue(path, out var turn) ? turn : Turns[path] = new object();
+    }
+
     /// <summary>Reads a library in this process, where it may hang or crash: on a thread that can be left behind.</summary>
     /// <exception cref="Pkcs11ErrorException">A function failed, and nothing can be listed.</exception>
     internal static ModuleContents Read(ModuleEntry module)
     {
         var path = module.Path!;
-        object turn;
-        lock (Turns)
-        {
-            if (!Turns.TryGetValue(path, out turn!))
-                Turns[path] = turn = new object();
-        }
-
-        lock (turn)
+        lock (Turn(path))
         {
             var library = NativeModule.Load(path);
             var isOurs = library.Initialize(module.Options.GetValueOrDefault("x-init-reserved"));
             try
             {
-                List<Pkcs11Token> tokens = [];
-                List<Pkcs11ErrorException> failures = [];
-                foreach (var slotId in library.GetSlotList())
-                {
-                    try
-                    {
-                        var slot = library.GetSlotInfo(slotId);
-                        tokens.Add(library.GetTokenInfo(slotId).ToToken(slotId, slot, module));
-                    }
-                    catch (Pkcs11ErrorException e) when (e.ReturnValue == ReturnValue.TokenNotPresent)
-                    {
-                        // Pulled out since the list was made.
-                    }
-                    catch (Pkcs11ErrorException e)
-                    {
-                        failures.Add(e);
-                    }
-                }
-
-                return new(library.GetInfo(), tokens, failures);
+                return Read(library, module);
             }
             finally
             {
@@ -57,6 +38,32 @@ sealed record ModuleContents(RawInfo Info, IReadOnlyList<Pkcs11Token> Tokens, IR
                     library.Complete();
             }
         }
+    }
+
+    /// <summary>Reads a library that is initialised.</summary>
+    /// <exception cref="Pkcs11ErrorException">A function failed, and nothing can be listed.</exception>
+    internal static ModuleContents Read(NativeModule library, ModuleEntry module)
+    {
+        List<Pkcs11Token> tokens = [];
+        List<Pkcs11ErrorException> failures = [];
+        foreach (var slotId in library.GetSlotList())
+        {
+            try
+            {
+                var slot = library.GetSlotInfo(slotId);
+                tokens.Add(library.GetTokenInfo(slotId).ToToken(slotId, slot, module));
+            }
+            catch (Pkcs11ErrorException e) when (e.ReturnValue == ReturnValue.TokenNotPresent)
+            {
+                // Pulled out since the list was made.
+            }
+            catch (Pkcs11ErrorException e)
+            {
+                failures.Add(e);
+            }
+        }
+
+        return new(library.GetInfo(), tokens, failures);
     }
 
     /// <summary>Reads what is behind a connection.</summary>

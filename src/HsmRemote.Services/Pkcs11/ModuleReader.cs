@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Globalization;
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
 using HsmRemote.Services.P11Kit;
@@ -21,7 +22,7 @@ sealed class ModuleReader(bool isolated, TimeSpan timeout, IReporter reporter)
     static readonly TimeSpan Slow = TimeSpan.FromSeconds(2);
 
     // A native call that was left behind, by the path of its library: its module takes no other until it returns.
-    static readonly ConcurrentDictionary<string, DateTimeOffset> LeftBehind = new(StringComparer.Ordinal);
+    static readonly ConcurrentDictionary<string, string> LeftBehind = new(StringComparer.Ordinal);
 
     /// <summary>Reads modules, and gives what came of it in the same order.</summary>
     internal async Task<IReadOnlyList<ModuleReading>> ReadAsync(IReadOnlyList<ModuleEntry> modules, CancellationToken cancellationToken)
@@ -111,7 +112,7 @@ sealed class ModuleReader(bool isolated, TimeSpan timeout, IReporter reporter)
         if (LeftBehind.TryGetValue(path, out var since))
         {
             throw new HsmRemoteException(
-                "ModuleTimedOut", FailureKind.Timeout, $"The module '{module.Name}' ({path}) has not returned from a call since {since.LocalDateTime:T}.",
+                "ModuleTimedOut", FailureKind.Timeout, $"The module '{module.Name}' ({path}) has not returned from a call since {since}.",
                 "Read it in a process of its own, with -Isolated, or begin a new session.", path);
         }
 
@@ -123,7 +124,7 @@ sealed class ModuleReader(bool isolated, TimeSpan timeout, IReporter reporter)
         }
         catch (OperationCanceledException) when (!reading.IsCompleted)
         {
-            LeftBehind[path] = DateTimeOffset.Now;
+            LeftBehind[path] = DateTime.Now.ToString("T", CultureInfo.InvariantCulture);
             _ = reading.ContinueWith(_ => LeftBehind.TryRemove(path, out var _), CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
             throw;
         }

@@ -86,7 +86,12 @@ sealed unsafe class NativeModule
         count = MaxSlots;
         fixed (nuint* first = slots)
             Check(functions->GetSlotList(1, first, &count), "C_GetSlotList");
-        return count <= MaxSlots ? Array.ConvertAll(slots[..(int)count], static slot => (ulong)slot) : throw Lie(count);
+        if (count > MaxSlots)
+            throw Lie(count);
+        var found = new ulong[(int)count];
+        for (var i = 0; i < found.Length; i++)
+            found[i] = slots[i];
+        return found;
 
         static InvalidDataException Lie(nuint count) => new($"C_GetSlotList says that there are {count} slots, and at most {MaxSlots} are read");
     }

@@ -111,8 +111,13 @@ public sealed class GetPkcs11TokenCommand : HsmRemoteCommand
     });
 
     /// <summary>What the session has set, which native code would not see by itself.</summary>
-    internal static Dictionary<string, string> SessionEnvironment() =>
-        Environment.GetEnvironmentVariables().Cast<DictionaryEntry>().ToDictionary(e => (string)e.Key, e => (string)e.Value!, StringComparer.Ordinal);
+    internal static Dictionary<string, string> SessionEnvironment()
+    {
+        Dictionary<string, string> environment = new(StringComparer.Ordinal);
+        foreach (DictionaryEntry variable in Environment.GetEnvironmentVariables())
+            environment[(string)variable.Key] = (string)variable.Value!;
+        return environment;
+    }
 
     HsmRemoteException NotFound(string label, IReadOnlyList<Pkcs11Token> tokens)
     {

@@ -81,6 +81,7 @@ public sealed class ModuleTests(Engine engine) : IDisposable
             foreach ($file in [IO.Directory]::GetFiles('{{directory.FullName}}', '*.dll')) { [void] [Reflection.Assembly]::LoadFrom($file) }
             Import-Module '{{Checkout.Manifest}}'
             $tokens = Get-Pkcs11Token -IncludeTrust -IncludeUninitialized -ErrorAction SilentlyContinue
+            $plan = Register-Pkcs11Module loads-diffplex /no/such/library.so -Force -WhatIf
             foreach ($assembly in [AppDomain]::CurrentDomain.GetAssemblies()) {
                 if ($assembly.GetName().Name -in '{{string.Join("','", dependencies)}}') {
                     "$($assembly.GetName().Name) $($assembly.GetName().Version.Major -eq 99) $([Runtime.Loader.AssemblyLoadContext]::GetLoadContext($assembly).Name)"
@@ -92,7 +93,7 @@ public sealed class ModuleTests(Engine engine) : IDisposable
         var loaded = result.Output.Split('\n', StringSplitOptions.RemoveEmptyEntries);
         Assert.All(dependencies, name => Assert.Contains($"{name} True Default", loaded));
         Assert.Contains("HsmRemote.Services False HsmRemote", loaded);
-        Assert.Contains("Pkcs11Interop False HsmRemote", loaded);
+        Assert.Contains("DiffPlex False HsmRemote", loaded);
     }
 
     [Fact]
