@@ -42,6 +42,8 @@ public sealed class SecondVendorTests(SandboxFixture sandbox)
                 {{SandboxFixture.ShellPath}} -NoProfile -Command "
                     Get-Pkcs11Token vendor-tpm | ForEach-Object { \"\$(\$_.Uri) \$(\$_.Module) \$(\$_.Type)\" }
                     Get-Pkcs11Token vendor-tpm -Isolated | ForEach-Object { \"isolated \$(\$_.Uri)\" }
+                    \"first end\""
+                {{SandboxFixture.ShellPath}} -NoProfile -Command "
                     Get-Pkcs11Token -SocketPath {{Directory}}/socket | ForEach-Object { \"socket \$(\$_.Uri)\" }
                     (Test-P11Socket -SocketPath {{Directory}}/socket -PinPath {{Directory}}/pin -TimeoutSeconds 60).Checks.ForEach{ \"\$(\$_.Name) \$(\$_.Status)\" }"'
             """);

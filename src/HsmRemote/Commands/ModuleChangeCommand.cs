@@ -7,7 +7,10 @@ public abstract class ModuleChangeCommand : ChangeCommand
 {
     /// <summary>Whose configuration: the host's (System), which needs root, or the caller's own (User). By default root's is the host's.</summary>
     [Parameter]
-    public Pkcs11ModuleScope Scope { get; set; } = Environment.IsPrivilegedProcess ? Pkcs11ModuleScope.System : Pkcs11ModuleScope.User;
+    public Pkcs11ModuleScope? Scope { get; set; }
 
-    private protected override bool NeedsRoot => Scope == Pkcs11ModuleScope.System;
+    /// <summary>Whose it is, when that was not said too.</summary>
+    private protected Pkcs11ModuleScope ScopeOrOwn => Scope ?? (Environment.IsPrivilegedProcess ? Pkcs11ModuleScope.System : Pkcs11ModuleScope.User);
+
+    private protected override bool NeedsRoot => ScopeOrOwn == Pkcs11ModuleScope.System;
 }

@@ -64,7 +64,7 @@ public sealed class RegisterPkcs11ModuleCommand : ModuleChangeCommand
         var spec = new Pkcs11ModuleSpec
         {
             Name = Name,
-            Scope = Scope,
+            Scope = ScopeOrOwn,
             Path = ParameterSetName switch
             {
                 DisabledSet => "",
