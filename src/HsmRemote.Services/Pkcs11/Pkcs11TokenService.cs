@@ -15,8 +15,6 @@ sealed class Pkcs11TokenService : IPkcs11TokenService
     static readonly TimeSpan LongestLook = TimeSpan.FromSeconds(10);
     static readonly TimeSpan ShortestLook = TimeSpan.FromSeconds(1);
 
-    const string SocketUnreadable = "SocketUnreadable";
-
     public async Task<IReadOnlyList<Pkcs11Token>> FindAsync(Pkcs11TokenQuery query, IReporter reporter, CancellationToken cancellationToken)
     {
         var tokens = query.SocketPath is { } path
@@ -65,7 +63,7 @@ sealed class Pkcs11TokenService : IPkcs11TokenService
         {
             return await FindAsync(query, reporter, cancellationToken);
         }
-        catch (HsmRemoteException e) when (e.ErrorId is SocketUnreadable)
+        catch (HsmRemoteException e) when (e.ErrorId is "SocketUnreadable")
         {
             reporter.Error(e);
             return [];
@@ -135,7 +133,7 @@ sealed class Pkcs11TokenService : IPkcs11TokenService
         }
 
         HsmRemoteException Unreadable(string why, FailureKind kind, Exception? cause = null) => new(
-            SocketUnreadable, kind, $"No tokens can be read through {path}: {why.TrimEnd('.')}.",
+            "SocketUnreadable", kind, $"No tokens can be read through {path}: {why.TrimEnd('.')}.",
             $"Test-P11Socket {(query.ServerName is { } name ? $"-Name {name}" : $"-SocketPath {path}")} says what is wrong.", path, cause);
     }
 }
