@@ -10,8 +10,8 @@ public sealed class ModuleTests(Engine engine) : IDisposable
 {
     static readonly string[] Cmdlets =
     [
-        "Get-P11KitServer", "Get-P11TargetUri", "Get-Pkcs11Token", "Install-P11KitServer", "Set-P11TargetUri", "Test-P11Socket",
-        "Uninstall-P11KitServer",
+        "Get-P11KitServer", "Get-P11TargetUri", "Get-Pkcs11Module", "Get-Pkcs11Token", "Install-P11KitServer", "Register-Pkcs11Module", "Set-P11TargetUri", "Test-P11Socket",
+        "Uninstall-P11KitServer", "Unregister-Pkcs11Module",
     ];
 
     readonly DirectoryInfo directory = Directory.CreateTempSubdirectory("hsmremote-tests-");
