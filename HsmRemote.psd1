@@ -16,10 +16,12 @@
         'Get-P11KitConnection'
         'Get-P11KitServer'
         'Get-P11TargetUri'
+        'Get-Pkcs11Module'
         'Get-Pkcs11Object'
         'Get-Pkcs11Token'
         'Install-P11KitServer'
         'New-P11ContainerConfig'
+        'Register-Pkcs11Module'
         'Restart-P11KitServer'
         'Set-P11TargetUri'
         'Start-P11KitServer'
@@ -27,6 +29,7 @@
         'Test-P11Socket'
         'Test-Pkcs11Uri'
         'Uninstall-P11KitServer'
+        'Unregister-Pkcs11Module'
     )
     FunctionsToExport    = @()
     AliasesToExport      = @()

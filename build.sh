@@ -19,8 +19,8 @@ export DOTNET_SYSTEM_GLOBALIZATION_INVARIANT=1
 test_packages=(
     p11-kit p11-kit-modules gnutls-bin softhsm2 opensc openssl socat strace # what is tested, and what it is tested with
     libpcsclite1 # opensc loads it, and its package only recommends pcscd
-    swtpm libtpm2-pkcs11-1 libtss2-tcti-swtpm0 # a TPM
-    gcc libc6-dev # a module that crashes
+    gcc libc6-dev # modules that crash, hang and lie
+    libtpm2-pkcs11-1 libtpm2-pkcs11-tools swtpm tpm2-tools tpm2-abrmd libtss2-tcti-swtpm0 libtss2-tcti-tabrmd0 # a TPM in software
     systemd-container dbus procps # the sandbox
     podman crun mmdebstrap uidmap catatonit docker-compose # containers: those of the demo, rootless ones, pods, compose files
 )

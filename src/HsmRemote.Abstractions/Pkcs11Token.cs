@@ -30,6 +30,16 @@ public sealed class Pkcs11Token
     /// <summary>What the slot says of itself.</summary>
     public required Pkcs11SlotFlags SlotFlags { get; init; }
 
+    /// <summary>The slot's hardware version.</summary>
+    public required Version SlotHardwareVersion { get; init; }
+
+    /// <summary>The slot's firmware version.</summary>
+    public required Version SlotFirmwareVersion { get; init; }
+
+    /// <summary>What p11tool calls it: <c>Hardware token</c> when the slot says that it is hardware, <c>Trust module</c> when its module is
+    /// configured with <c>trust-policy: yes</c>, both with a comma between them, or <c>Generic token</c>.</summary>
+    public required string Type { get; init; }
+
     /// <summary>What the token says of itself.</summary>
     public required Pkcs11TokenFlags Flags { get; init; }
 

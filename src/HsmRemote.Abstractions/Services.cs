@@ -8,6 +8,9 @@ public interface IHsmRemoteServices
     /// <summary>Tokens, of the modules of this host and of sockets.</summary>
     IPkcs11TokenService Tokens { get; }
 
+    /// <summary>Modules in p11-kit's configuration.</summary>
+    IPkcs11ModuleService Modules { get; }
+
     /// <summary>What is in tokens.</summary>
     IPkcs11ObjectService Objects { get; }
 
@@ -58,7 +61,7 @@ public sealed record Pkcs11TokenQuery
     /// <summary>Also p11-kit's store of trusted certificates.</summary>
     public bool IncludeTrust { get; init; }
 
-    /// <summary>How long a module or a socket may take.</summary>
+    /// <summary>How long all of it may take.</summary>
     public TimeSpan Timeout { get; init; } = TimeSpan.FromSeconds(30);
 
     /// <summary>The environment for the modules, such as SOFTHSM2_CONF: they do not see what was set in the session.</summary>
@@ -71,6 +74,11 @@ public interface IPkcs11TokenService
     /// <summary>Lists tokens, module by module. A module that fails is reported, and the others are listed.</summary>
     /// <exception cref="HsmRemoteException">Nothing can be listed: no such module, no connection.</exception>
     Task<IReadOnlyList<Pkcs11Token>> FindAsync(Pkcs11TokenQuery query, IReporter reporter, CancellationToken cancellationToken);
+
+    /// <summary>Looks again and again, until there are tokens enough or the query's time is over; gives what the last look found.</summary>
+    /// <exception cref="HsmRemoteException">Nothing can ever be listed: no such module.</exception>
+    Task<IReadOnlyList<Pkcs11Token>> WaitAsync(
+        Pkcs11TokenQuery query, Func<IReadOnlyList<Pkcs11Token>, bool> isEnough, IReporter reporter, CancellationToken cancellationToken);
 
     /// <summary>The names of the modules in p11-kit's configuration.</summary>
     IReadOnlyList<string> ModuleNames();

@@ -1,4 +1,5 @@
 using HsmRemote.Services.Containers;
+using HsmRemote.Services.P11Kit;
 using HsmRemote.Services.Pkcs11;
 using HsmRemote.Services.Server;
 using HsmRemote.Services.Sockets;
@@ -10,6 +11,9 @@ public sealed class HsmRemoteServices : IHsmRemoteServices
 {
     /// <inheritdoc/>
     public IPkcs11TokenService Tokens { get; } = new Pkcs11TokenService();
+
+    /// <inheritdoc/>
+    public IPkcs11ModuleService Modules { get; } = new ModuleService();
 
     /// <inheritdoc/>
     public IPkcs11ObjectService Objects { get; } = new Pkcs11ObjectService();

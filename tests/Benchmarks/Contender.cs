@@ -22,7 +22,12 @@ sealed record Contender(string Name, Func<TimeSpan> Round)
     });
 
     /// <summary>A program, from its start to its end.</summary>
-    internal static Contender Program(string name, string address, string file, params string[] arguments) => new(name, () =>
+    /// <param name="name">What the table calls it.</param>
+    /// <param name="address">P11_KIT_SERVER_ADDRESS for it, or empty.</param>
+    /// <param name="expected">What has to be in its output.</param>
+    /// <param name="file">The program.</param>
+    /// <param name="arguments">Its arguments.</param>
+    internal static Contender Program(string name, string address, string expected, string file, params string[] arguments) => new(name, () =>
     {
         var start = Start(address, file, arguments);
         var started = Stopwatch.GetTimestamp();
@@ -30,7 +35,7 @@ sealed record Contender(string Name, Func<TimeSpan> Round)
         var output = process.StandardOutput.ReadToEnd();
         process.WaitForExit();
         var elapsed = Stopwatch.GetElapsedTime(started);
-        return process.ExitCode == 0 && output.Contains(SocketBenchmark.Token, StringComparison.Ordinal)
+        return process.ExitCode == 0 && output.Contains(expected, StringComparison.Ordinal)
             ? elapsed
             : throw new InvalidOperationException($"{file} did not find the token: {output}");
     });
@@ -44,11 +49,11 @@ sealed record Contender(string Name, Func<TimeSpan> Round)
         return TimeSpan.FromMicroseconds(long.Parse(nanoseconds) / 1000.0);
     });
 
-    internal static ProcessStartInfo Start(string address, string file, params string[] arguments) => new(file, arguments)
+    internal static ProcessStartInfo Start(string address, string file, params string[] arguments)
     {
-        UseShellExecute = false,
-        RedirectStandardInput = true,
-        RedirectStandardOutput = true,
-        Environment = { ["P11_KIT_SERVER_ADDRESS"] = $"unix:path={address}" },
-    };
+        var start = new ProcessStartInfo(file, arguments) { UseShellExecute = false, RedirectStandardInput = true, RedirectStandardOutput = true };
+        if (address.Length > 0)
+            start.Environment["P11_KIT_SERVER_ADDRESS"] = $"unix:path={address}";
+        return start;
+    }
 }

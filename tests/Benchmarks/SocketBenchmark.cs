@@ -54,8 +54,8 @@ static class SocketBenchmark
             Contender[] others =
             [
                 Contender.Loop("C loop", loop),
-                Contender.Program("pkcs11-tool", socket, "pkcs11-tool", "--module", ClientModule, "--list-token-slots"),
-                Contender.Program("p11tool", socket, "p11tool", "--provider", ClientModule, "--list-tokens"),
+                Contender.Program("pkcs11-tool", socket, Token, "pkcs11-tool", "--module", ClientModule, "--list-token-slots"),
+                Contender.Program("p11tool", socket, Token, "p11tool", "--provider", ClientModule, "--list-tokens"),
             ];
             Table.Print(title, Measure([.. ours, .. others], rounds), ours.Length);
             loop.StandardInput.Close();
@@ -63,13 +63,15 @@ static class SocketBenchmark
         }
     }
 
-    static (string Name, TimeSpan Median)[] Measure(Contender[] contenders, int rounds)
+    /// <summary>Medians of rounds in which the contenders take turns.</summary>
+    /// <param name="contenders">Ours first.</param>
+    /// <param name="rounds">How many.</param>
+    /// <param name="warmUp">Rounds before: a session is warm when the compiler's second tier has taken over, which is after 30 calls.</param>
+    internal static (string Name, TimeSpan Median)[] Measure(Contender[] contenders, int rounds, int warmUp = 35)
     {
-        // A session is warm when the compiler's second tier has taken over, which is after 30 calls.
-        const int WarmUp = 35;
         foreach (var contender in contenders)
         {
-            for (var i = 0; i < WarmUp; i++)
+            for (var i = 0; i < warmUp; i++)
                 contender.Round();
         }
 

@@ -94,7 +94,7 @@ public sealed class TokenTests(SandboxFixture sandbox)
                 mkdir -p /etc/pkcs11/modules; mount -t tmpfs tmpfs /etc/pkcs11/modules
                 echo "module: /no/such/module.so" > /etc/pkcs11/modules/token-missing.module
                 echo "module: /bin/true" > /etc/pkcs11/modules/token-broken.module
-                echo "remote: |/bin/false" > /etc/pkcs11/modules/token-remote.module
+                echo "remote: tcp:nowhere" > /etc/pkcs11/modules/token-remote.module
                 {{SandboxFixture.ShellPath}} -NoProfile -Command "(Get-Pkcs11Token token-others).Label; \$Error.ForEach{ \$_.FullyQualifiedErrorId }"' || true
             """);
         Assert.Contains("token-others\n", result.StdOut, StringComparison.Ordinal);
@@ -120,4 +120,107 @@ public sealed class TokenTests(SandboxFixture sandbox)
     }
 
     static IEnumerable<string> Uris(IEnumerable<JsonElement> tokens) => tokens.Select(t => t.GetProperty("Uri").GetString()!);
+
+    [Fact]
+    public void Every_field_that_p11tool_prints_is_the_same()
+    {
+        var modules = SeveralKinds("token-p11tool");
+        var tokens = modules.Objects("Get-Pkcs11Token -IncludeTrust -IncludeUninitialized").Succeeded();
+        // p11tool leaves out a slot whose token is not initialised.
+        var sections = modules.Run("p11tool", "--list-tokens").Succeeded().Split("Token ", StringSplitOptions.RemoveEmptyEntries).Select(Fields).ToList();
+        Assert.True(sections.Count >= 4, "There is too little to compare.");
+        foreach (var section in sections)
+        {
+            var token = Assert.Single(tokens, t => t.GetProperty("Uri").ValueEquals(section["URL"]));
+            Assert.Equal(section["Label"], Text("Label"));
+            Assert.Equal(section["Type"], Text("Type"));
+            Assert.Equal(section["Manufacturer"], Text("Manufacturer"));
+            Assert.Equal(section["Model"], Text("Model"));
+            Assert.Equal(section["Serial"], Text("SerialNumber"));
+            Assert.EndsWith(section["Module"], Text("ModulePath"), StringComparison.Ordinal);
+            var flags = Text("Flags").Split(", ");
+            foreach (var (theirs, ours) in new[] { ("RNG", "Rng"), ("Requires login", "LoginRequired"), ("External PIN", "ProtectedAuthenticationPath"), ("uPIN low count", "UserPinCountLow"), ("SO-PIN locked", "SoPinLocked") })
+                Assert.Equal(section["Flags"].Split(", ").Contains(theirs), flags.Contains(ours));
+            foreach (var (theirs, ours) in new[] { ("Uninitialized", "TokenInitialized"), ("uPIN uninitialized", "UserPinInitialized") })
+                Assert.Equal(section["Flags"].Split(", ").Contains(theirs), !flags.Contains(ours));
+
+            string Text(string property) => token.GetProperty(property).GetString()!;
+        }
+
+        Assert.Equal(sections.Select(section => section["URL"]), tokens.Where(t => t.GetProperty("IsInitialized").GetBoolean()).Select(t => t.GetProperty("Uri").GetString()));
+    }
+
+    [Theory]
+    [InlineData("softhsm2", "/usr/lib/softhsm/libsofthsm2.so")]
+    [InlineData("hardware", "/var/tmp/token-pkcs11-tool-hardware/hardware.so")]
+    [InlineData("p11-kit-trust", "p11-kit-trust.so")]
+    public void Every_field_that_pkcs11_tool_prints_is_the_same(string module, string library)
+    {
+        var modules = SeveralKinds($"token-pkcs11-tool-{module}");
+        var tokens = modules.Objects($"Get-Pkcs11Token -Module {module} -IncludeTrust -IncludeUninitialized").Succeeded();
+        var path = library.Contains('/', StringComparison.Ordinal) ? library : $"/usr/lib/x86_64-linux-gnu/pkcs11/{library}";
+        var sections = modules.Run("pkcs11-tool", "--module", path, "--list-slots", "--verbose").Succeeded().Split("\nSlot ").Skip(1).ToList();
+        Assert.Equal(sections.Count, tokens.Length);
+        foreach (var (section, token) in sections.Zip(tokens))
+        {
+            // "0 (0x1a2b): the slot's description"
+            var head = section.Split('\n')[0];
+            Assert.Equal($"0x{token.GetProperty("SlotId").GetUInt64():x}", head.Split('(', ')')[1]);
+            Assert.Equal(head.Split("): ", 2)[1].TrimEnd(), Text("SlotDescription"));
+            var fields = Fields(section);
+            Assert.Equal(fields["manufacturer"], Text("SlotManufacturer"));
+            Assert.Equal(fields["hardware ver"], Text("SlotHardwareVersion"));
+            Assert.Equal(fields["firmware ver"], Text("SlotFirmwareVersion"));
+            Assert.Equal(
+                fields["flags"].Split(", "),
+                Names("SlotFlags", ("TokenPresent", "token present"), ("RemovableDevice", "removable device"), ("HardwareSlot", "hardware slot")));
+            if (fields.TryGetValue("token state", out var state))
+            {
+                Assert.Equal("uninitialized", state);
+                Assert.DoesNotContain("TokenInitialized", Text("Flags"), StringComparison.Ordinal);
+                continue;
+            }
+
+            Assert.Equal(fields["token label"], Text("Label"));
+            Assert.Equal(fields["token manufacturer"], Text("Manufacturer"));
+            Assert.Equal(fields["token model"], Text("Model"));
+            Assert.Equal(fields["serial num"], Text("SerialNumber"));
+            Assert.Equal(fields["pin min/max"], $"{token.GetProperty("MinPinLength")}/{token.GetProperty("MaxPinLength")}");
+            Assert.Equal(fields["hardware version"], Text("HardwareVersion"));
+            Assert.Equal(fields["firmware version"], Text("FirmwareVersion"));
+            // In pkcs11-tool's own order; what it has no name for it gives as a number.
+            Assert.Equal(
+                fields["token flags"].Split(", ").Where(flag => !flag.StartsWith("other", StringComparison.Ordinal)),
+                Names(
+                    "Flags", ("LoginRequired", "login required"), ("ProtectedAuthenticationPath", "PIN pad present"), ("Rng", "rng"),
+                    ("TokenInitialized", "token initialized"), ("UserPinInitialized", "PIN initialized"), ("WriteProtected", "readonly"),
+                    ("UserPinCountLow", "user PIN count low"), ("UserPinFinalTry", "final user PIN try"), ("UserPinLocked", "user PIN locked"), ("UserPinToBeChanged", "user PIN to be changed"),
+                    ("SoPinCountLow", "SO PIN count low"), ("SoPinFinalTry", "final SO PIN try"), ("SoPinLocked", "SO PIN locked"), ("SoPinToBeChanged", "SO PIN to be changed")).Order(new AsIn(fields["token flags"])));
+
+            string Text(string property) => token.GetProperty(property).GetString()!;
+
+            IEnumerable<string> Names(string property, params (string Ours, string Theirs)[] names) =>
+                names.Where(name => Text(property).Split(", ").Contains(name.Ours)).Select(name => name.Theirs);
+        }
+    }
+
+    /// <summary>SoftHSM with two tokens and a slot that has none, p11-kit's trust, OpenSC without a reader, and one that calls itself hardware.</summary>
+    PrivateModules SeveralKinds(string name)
+    {
+        var modules = new PrivateModules(sandbox, name, withPackages: true);
+        modules.CreateToken("first, of two");
+        modules.CreateToken("zweites Täubchen");
+        modules.Write("modules/hardware.module", $"module: {modules.Build("hardware", "SLOT_FLAGS=7", "LABEL=\"hard %lu\"", "SLOTS=2", "TOKEN_FLAGS=0x10505")}");
+        modules.Write("modules/trusted.module", $"module: {modules.Build("trusted", "DESCRIPTION=\"p11tool takes two that say the same for one\"", "SLOT_FLAGS=5", "LABEL=\"trusted\"")}\ntrust-policy: yes");
+        return modules;
+    }
+
+    static Dictionary<string, string> Fields(string section) =>
+        section.Split('\n').Skip(1).Where(line => line.Contains(':', StringComparison.Ordinal)).Select(line => line.Split(':', 2, StringSplitOptions.TrimEntries))
+            .ToDictionary(pair => pair[0], pair => pair[1], StringComparer.Ordinal);
+
+    sealed class AsIn(string text) : IComparer<string>
+    {
+        public int Compare(string? x, string? y) => text.IndexOf(x!, StringComparison.Ordinal).CompareTo(text.IndexOf(y!, StringComparison.Ordinal));
+    }
 }

@@ -51,6 +51,7 @@ partial struct FileStatus
     /// <summary>Whether it is the same file, by whatever path and in whatever mount namespace it was found.</summary>
     internal readonly bool IsSameFileAs(in FileStatus other) => Inode == other.Inode && device == other.device;
 
+    /// <summary>Whether a file can be renamed from one to the other.</summary>
     internal readonly bool IsOnSameDeviceAs(in FileStatus other) => device == other.device;
 
     internal readonly string TypeName => (mode & TypeMask) switch

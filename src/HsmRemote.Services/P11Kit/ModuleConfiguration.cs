@@ -1,111 +1,184 @@
 using System.Runtime.InteropServices;
-using HsmRemote.Services.Native;
+using System.Text;
 
 namespace HsmRemote.Services.P11Kit;
 
-/// <summary>A module that p11-kit is configured with.</summary>
-/// <param name="Name">The name of its file, without <c>.module</c>.</param>
-/// <param name="Path">Its library, absolute; null when it is remote.</param>
-/// <param name="Remote">Where it is reached, as <c>remote:</c> says; null when it is a library.</param>
-sealed record ModuleEntry(string Name, string? Path, string? Remote);
-
 /// <summary>The modules of this host, as p11-kit reads them from its files: pkcs11.conf(5).</summary>
-static class ModuleConfiguration
+static partial class ModuleConfiguration
 {
-    const string Ending = ".module";
-    const string SystemConfiguration = "/etc/pkcs11/pkcs11.conf";
-    const string SystemDirectory = "/etc/pkcs11/modules";
-    const string PackageDirectory = "/usr/share/p11-kit/modules";
+    internal const string Ending = ".module";
+    internal const string SystemDirectory = "/etc/pkcs11/modules";
+    internal const string PackageDirectory = "/usr/share/p11-kit/modules";
 
-    /// <summary>The modules that are enabled in this program, the one of the highest priority first.</summary>
-    internal static IReadOnlyList<ModuleEntry> Read() => Read(Path.GetFileName(Environment.ProcessPath) ?? "");
+    const string SystemFile = "/etc/pkcs11/pkcs11.conf";
+    const string ProxyLibrary = "p11-kit-proxy.so";
 
-    /// <summary>The modules that are enabled in a program, the one of the highest priority first.</summary>
-    internal static IReadOnlyList<ModuleEntry> Read(string program)
+    /// <summary>The directory of the caller's own modules.</summary>
+    internal static string UserDirectory => Path.Combine(UserConfiguration, "modules");
+
+    /// <summary>Whether the caller's own configuration counts, and whether the host's does besides.</summary>
+    internal enum UserMode
     {
-        Dictionary<string, Dictionary<string, string>> modules = new(StringComparer.Ordinal);
-        foreach (var file in Directories().Where(Directory.Exists).SelectMany(d => Directory.EnumerateFiles(d, $"*{Ending}")))
-        {
-            var name = Path.GetFileName(file)[..^Ending.Length];
-            if (!modules.TryGetValue(name, out var keys))
-                modules[name] = keys = new(StringComparer.Ordinal);
-            // The directories come in order of precedence: a later one only adds what is not said yet.
-            foreach (var (key, value) in ReadKeys(file))
-                keys.TryAdd(key, value);
-        }
-
-        return
-        [
-            .. modules
-                .Where(m => IsEnabledIn(program, m.Value))
-                .OrderByDescending(m => int.TryParse(m.Value.GetValueOrDefault("priority"), out var priority) ? priority : 0)
-                .ThenBy(m => m.Key, StringComparer.Ordinal)
-                .Select(m => ToEntry(m.Key, m.Value))
-                .OfType<ModuleEntry>(),
-        ];
+        None,
+        Merge,
+        Only,
     }
 
-    /// <summary>Where p11-kit looks, in order of precedence. Root's own files do not count, nor do others where the host forbids it.</summary>
-    static IEnumerable<string> Directories()
+    static string UserConfiguration => Path.Combine(
+        Environment.GetEnvironmentVariable("XDG_CONFIG_HOME") is { Length: > 0 } home
+            ? home
+            : Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".config"),
+        "pkcs11");
+
+    /// <summary>What p11-kit calls this program in <c>enable-in</c> and <c>disable-in</c>: the last part of what it was started as.</summary>
+    internal static string ThisProgram()
     {
-        var userMode = File.Exists(SystemConfiguration) ? ReadKeys(SystemConfiguration).GetValueOrDefault("user-config", "merge") : "merge";
-        if (Accounts.geteuid() != 0 && userMode is not "none")
+        var commandLine = File.ReadAllBytes("/proc/self/cmdline").AsSpan();
+        var end = commandLine.IndexOf((byte)0);
+        return Path.GetFileName(Encoding.UTF8.GetString(end < 0 ? commandLine : commandLine[..end]));
+    }
+
+    /// <summary>The modules that a program gets from p11-kit, in p11-kit's order.</summary>
+    internal static IReadOnlyList<ModuleEntry> Read(string program) => [.. ReadAll(program, new NoReporter()).Where(module => module.NotUsed is null)];
+
+    /// <summary>Every module that is configured, in p11-kit's order; each says whether and why a program does not get it.</summary>
+    /// <param name="program">The program.</param>
+    /// <param name="reporter">Told of each file that p11-kit cannot read. It then loads no module at all; here the others are read.</param>
+    internal static IReadOnlyList<ModuleEntry> ReadAll(string program, IReporter reporter)
+    {
+        Dictionary<string, List<string>> files = new(StringComparer.Ordinal);
+        Dictionary<string, Dictionary<string, string>> options = new(StringComparer.Ordinal);
+        foreach (var file in Directories(Mode(reporter)).SelectMany(directory => Files(directory, reporter)))
         {
-            var configuration = Environment.GetEnvironmentVariable("XDG_CONFIG_HOME")
-                ?? Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".config");
-            yield return Path.Combine(configuration, "pkcs11/modules");
-            if (userMode is "only")
-                yield break;
+            if (TryRead(file, reporter) is not { } keys)
+                continue;
+            var name = NameOf(file, reporter);
+            if (!options.TryAdd(name, keys))
+            {
+                // The directories come in order of precedence: a later one only adds what is not said yet.
+                foreach (var (key, value) in keys)
+                    options[name].TryAdd(key, value);
+                files[name].Add(file);
+            }
+            else
+                files[name] = [file];
         }
 
+        List<ModuleEntry> entries = [.. options.Keys.Select(name => new ModuleEntry(name, files[name], options[name]))];
+        entries.Sort(static (a, b) => a.Priority != b.Priority ? b.Priority.CompareTo(a.Priority) : string.CompareOrdinal(a.Name, b.Name));
+        for (var i = 0; i < entries.Count; i++)
+            entries[i] = entries[i] with { NotUsed = WhyNotUsed(entries[i], program, entries.GetRange(0, i)) };
+        return entries;
+    }
+
+    /// <summary>What pkcs11.conf makes of the caller's own configuration. Root's never counts.</summary>
+    internal static UserMode Mode(IReporter reporter)
+    {
+        var mode = UserModeOf(SystemFile, UserMode.Merge, reporter);
+        if (mode == UserMode.None || getuid() == 0 || Environment.GetEnvironmentVariable("P11_KIT_NO_USER_CONFIG") is not null)
+            return UserMode.None;
+        return UserModeOf(Path.Combine(UserConfiguration, "pkcs11.conf"), mode, reporter);
+    }
+
+    static UserMode UserModeOf(string file, UserMode otherwise, IReporter reporter)
+    {
+        if (!File.Exists(file) || TryRead(file, reporter) is not { } keys || !keys.TryGetValue("user-config", out var mode))
+            return otherwise;
+        switch (mode)
+        {
+            case "none": return UserMode.None;
+            case "merge": return UserMode.Merge;
+            case "only" or "override": return UserMode.Only;
+            default:
+                reporter.Error(Malformed(file, $"'user-config: {mode}' is none of none, merge and only"));
+                return otherwise;
+        }
+    }
+
+    static IEnumerable<string> Directories(UserMode mode)
+    {
+        if (mode != UserMode.None)
+            yield return UserDirectory;
+        if (mode == UserMode.Only)
+            yield break;
         yield return SystemDirectory;
         yield return PackageDirectory;
     }
 
-    static Dictionary<string, string> ReadKeys(string file)
+    static string[] Files(string directory, IReporter reporter)
     {
-        Dictionary<string, string> keys = new(StringComparer.Ordinal);
-        foreach (var line in File.ReadLines(file))
+        try
         {
-            if (line.Split(':', 2, StringSplitOptions.TrimEntries) is [var key, var value] && !key.StartsWith('#'))
-                keys[key] = value;
+            return Directory.Exists(directory) ? Directory.GetFiles(directory) : [];
+        }
+        catch (UnauthorizedAccessException e)
+        {
+            if (!IsOwn(directory))
+                reporter.Error(Malformed(directory, e.Message.TrimEnd('.'), e));
+            return [];
+        }
+    }
+
+    static Dictionary<string, string>? TryRead(string file, IReporter reporter)
+    {
+        try
+        {
+            return ConfigurationFile.Read(file);
+        }
+        catch (Exception e) when (e is InvalidDataException or IOException or UnauthorizedAccessException)
+        {
+            // p11-kit passes over what it may not read among the caller's own files.
+            if (e is not UnauthorizedAccessException || !IsOwn(file))
+                reporter.Error(Malformed(file, e.Message.TrimEnd('.'), e));
+            return null;
+        }
+    }
+
+    static bool IsOwn(string path) => path.StartsWith(UserConfiguration, StringComparison.Ordinal);
+
+    internal static HsmRemoteException Malformed(string file, string why, Exception? cause = null) => new(
+        "ModuleFileMalformed", FailureKind.InvalidData, $"p11-kit cannot read {file}: {why}. As long as it is like that, p11-kit loads no module at all.",
+        "Mend or remove the file.", file, cause);
+
+    /// <summary>p11-kit reads every file of a directory, and calls one that is named against its rule by all of its name.</summary>
+    static string NameOf(string file, IReporter reporter)
+    {
+        var name = Path.GetFileName(file);
+        if (name.EndsWith(Ending, StringComparison.Ordinal) && IsName(name[..^Ending.Length]))
+            return name[..^Ending.Length];
+        reporter.Warning($"{file} is not named as a module's file ('NAME{Ending}'). p11-kit reads it all the same; later versions may not.");
+        return name;
+    }
+
+    /// <summary>Whether a module may be called so: a letter or digit of ASCII, and then also '_', '-' and '.'.</summary>
+    internal static bool IsName(string name) =>
+        name.Length > 0 && char.IsAsciiLetterOrDigit(name[0]) && name.All(c => char.IsAsciiLetterOrDigit(c) || c is '_' or '-' or '.');
+
+    /// <summary>Why a program does not get a module; null when it does.</summary>
+    internal static string? WhyNotUsed(ModuleEntry module, string program, List<ModuleEntry> before)
+    {
+        // Only enable-in counts where both are given.
+        if (module.Options.TryGetValue("enable-in", out var enabled))
+        {
+            if (!Programs(enabled).Contains(program, StringComparer.Ordinal))
+                return $"'enable-in: {enabled}' does not name {program}";
+        }
+        else if (module.Options.TryGetValue("disable-in", out var disabled) && Programs(disabled).Contains(program, StringComparer.Ordinal))
+        {
+            return $"'disable-in: {disabled}' names {program}";
         }
 
-        return keys;
+        if (module.Remote is not null)
+            return null;
+        if (module.Path is null)
+            return module.Options.ContainsKey("module") ? "'module:' is blank, which switches it off" : "no file of it has 'module:' or 'remote:'";
+        if (Path.GetFileName(module.Path) is ProxyLibrary)
+            return $"{ProxyLibrary} is p11-kit itself, which it refuses to load";
+        return before.Find(other => other.NotUsed is null && other.IsLibrary(module.Path)) is { } same ? $"it is the same library as '{same.Name}'" : null;
+
+        static string[] Programs(string list) => list.Split([',', .. ConfigurationFile.Blanks], StringSplitOptions.RemoveEmptyEntries);
     }
 
-    /// <summary>enable-in and disable-in name the programs in which a module is there, or is not.</summary>
-    static bool IsEnabledIn(string program, Dictionary<string, string> keys)
-    {
-        if (keys.TryGetValue("enable-in", out var enabled))
-            return Names(enabled).Contains(program, StringComparer.Ordinal);
-        return !keys.TryGetValue("disable-in", out var disabled) || !Names(disabled).Contains(program, StringComparer.Ordinal);
-
-        static string[] Names(string list) => list.Split([' ', ',', '\t'], StringSplitOptions.RemoveEmptyEntries);
-    }
-
-    static ModuleEntry? ToEntry(string name, Dictionary<string, string> keys)
-    {
-        if (keys.GetValueOrDefault("remote") is { Length: > 0 } remote)
-            return new ModuleEntry(name, null, remote);
-        // A blank one switches the module off.
-        return keys.GetValueOrDefault("module") is { Length: > 0 } module ? new ModuleEntry(name, Absolute(module), null) : null;
-    }
-
-    /// <summary>A relative path is one under p11-kit's own directory of modules, which differs between distributions.</summary>
-    static string Absolute(string module)
-    {
-        if (Path.IsPathRooted(module))
-            return module;
-        var architecture = RuntimeInformation.ProcessArchitecture switch
-        {
-            Architecture.X64 => "x86_64-linux-gnu",
-            Architecture.Arm64 => "aarch64-linux-gnu",
-            Architecture.RiscV64 => "riscv64-linux-gnu",
-            Architecture.Arm => "arm-linux-gnueabihf",
-            var other => $"{other}",
-        };
-        string[] places = [$"/usr/lib/{architecture}/pkcs11", "/usr/lib64/pkcs11", "/usr/lib/pkcs11"];
-        return Path.Combine(Array.Find(places, directory => File.Exists(Path.Combine(directory, module))) ?? places[0], module);
-    }
+    [LibraryImport("libc")]
+    private static partial uint getuid();
 }

@@ -1,3 +1,4 @@
+using HsmRemote.Services.P11Kit;
 using HsmRemote.Services.Pkcs11;
 
 namespace HsmRemote.Services.P11KitRpc;
@@ -8,12 +9,11 @@ static class RpcTokens
     /// <summary>Reads the tokens in slot order.</summary>
     /// <param name="client">An initialised client.</param>
     /// <param name="cancellationToken">Ends it.</param>
-    /// <param name="module">The module that is known to be on the far side, by its name.</param>
-    /// <param name="modulePath">Its library.</param>
+    /// <param name="module">The module that is known to be on the far side.</param>
     /// <param name="socketPath">The socket that the connection goes to.</param>
     /// <returns>The tokens, and why others could not be read: one bad reader must not hide the rest.</returns>
     internal static async Task<(IReadOnlyList<Pkcs11Token> Tokens, IReadOnlyList<Pkcs11ErrorException> Failures)> ReadAsync(
-        P11KitRpcClient client, CancellationToken cancellationToken, string? module = null, string? modulePath = null, string? socketPath = null)
+        P11KitRpcClient client, CancellationToken cancellationToken, ModuleEntry? module = null, string? socketPath = null)
     {
         List<Pkcs11Token> tokens = [];
         List<Pkcs11ErrorException> failures = [];
@@ -23,7 +23,7 @@ static class RpcTokens
             {
                 var slot = await client.GetSlotInfoAsync(slotId, cancellationToken);
                 var token = await client.GetTokenInfoAsync(slotId, cancellationToken);
-                tokens.Add(token.ToToken(slotId, slot, module, modulePath, socketPath));
+                tokens.Add(token.ToToken(slotId, slot, module, socketPath));
             }
             catch (Pkcs11ErrorException e) when (e.ReturnValue == ReturnValue.TokenNotPresent)
             {

@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using HsmRemote.Services.P11Kit;
 using HsmRemote.Services.P11KitRpc;
 using HsmRemote.Services.Sockets;
 using Net.Pkcs11Interop.Common;
@@ -7,7 +8,7 @@ using Net.Pkcs11Interop.LowLevelAPI80;
 namespace HsmRemote.Services.Pkcs11;
 
 /// <summary>Tokens of a module in this process. It may not be left before its module.</summary>
-sealed unsafe class ModuleTokenAccess(Pkcs11Library library, string? name, string path) : ITokenAccess, IDisposable
+sealed unsafe class ModuleTokenAccess(Pkcs11Library library, string path) : ITokenAccess, IDisposable
 {
     // Of one value at first: certificates are 2 KB, and the modulus of the longest RSA key is as long.
     const int FirstCapacity = 4096;
@@ -32,17 +33,17 @@ sealed unsafe class ModuleTokenAccess(Pkcs11Library library, string? name, strin
     }
 
     public Task<IReadOnlyList<Pkcs11Token>> GetTokensAsync(CancellationToken cancellationToken) =>
-        Task.FromResult<IReadOnlyList<Pkcs11Token>>(Pkcs11Module.ReadTokens(library, name, path, _ => { }));
+        Task.FromResult(ModuleContents.Read(NativeModule.Load(path), ModuleEntry.OfLibrary(path)).Tokens);
 
     public Task OpenSessionAsync(ulong slotId, CancellationToken cancellationToken)
     {
-        Pkcs11Module.Check(library.C_OpenSession(slotId, CKF.CKF_SERIAL_SESSION, 0, 0, ref session), "C_OpenSession");
+        InteropModule.Check(library.C_OpenSession(slotId, CKF.CKF_SERIAL_SESSION, 0, 0, ref session), "C_OpenSession");
         return Task.CompletedTask;
     }
 
     public Task LoginAsync(PinBytes pin, CancellationToken cancellationToken)
     {
-        Pkcs11Module.Check(library.C_Login(session, CKU.CKU_USER, pin.Buffer, (ulong)pin.Span.Length), "C_Login");
+        InteropModule.Check(library.C_Login(session, CKU.CKU_USER, pin.Buffer, (ulong)pin.Span.Length), "C_Login");
         isLoggedIn = true;
         return Task.CompletedTask;
     }
@@ -57,7 +58,7 @@ sealed unsafe class ModuleTokenAccess(Pkcs11Library library, string? name, strin
             {
                 type = attribute.Type, value = pin.AddrOfPinnedObject(), valueLen = (ulong)attribute.Value!.Length,
             }).ToArray();
-            Pkcs11Module.Check(library.C_FindObjectsInit(session, wanted, (ulong)wanted.Length), "C_FindObjectsInit");
+            InteropModule.Check(library.C_FindObjectsInit(session, wanted, (ulong)wanted.Length), "C_FindObjectsInit");
         }
         finally
         {
@@ -71,7 +72,7 @@ sealed unsafe class ModuleTokenAccess(Pkcs11Library library, string? name, strin
             {
                 cancellationToken.ThrowIfCancellationRequested();
                 count = 0;
-                Pkcs11Module.Check(library.C_FindObjects(session, found, ObjectsInCall, ref count), "C_FindObjects");
+                InteropModule.Check(library.C_FindObjects(session, found, ObjectsInCall, ref count), "C_FindObjects");
                 // Some modules claim more than they were given room for.
                 count = Math.Min(count, ObjectsInCall);
                 objects.AddRange(found.AsSpan(0, (int)count));
@@ -124,7 +125,7 @@ sealed unsafe class ModuleTokenAccess(Pkcs11Library library, string? name, strin
     {
         var result = library.C_GetAttributeValue(session, handle, asked, (ulong)asked.Length);
         if (result is not (CKR.CKR_ATTRIBUTE_SENSITIVE or CKR.CKR_ATTRIBUTE_TYPE_INVALID or CKR.CKR_BUFFER_TOO_SMALL))
-            Pkcs11Module.Check(result, "C_GetAttributeValue");
+            InteropModule.Check(result, "C_GetAttributeValue");
         return result is not CKR.CKR_BUFFER_TOO_SMALL;
     }
 

@@ -62,9 +62,9 @@ sealed class Pkcs11ObjectService : IPkcs11ObjectService
         ProcessEnvironment.PassOn(query.Environment);
         // A native call cannot be interrupted. The thread is left behind if it must be, and ends itself after that call.
         var reading = Task.Factory.StartNew(
-            () => Pkcs11Module.Use(path, library =>
+            () => InteropModule.Use(path, library =>
             {
-                using var access = new ModuleTokenAccess(library, token.Module, path);
+                using var access = new ModuleTokenAccess(library, path);
                 // It waits for nothing: what is asked of a module in this process is done when the call returns.
                 return new ObjectReader(access, query).ReadAsync(token, Causes(token), deadline).GetAwaiter().GetResult();
             }),

@@ -1,15 +1,20 @@
-using System.Net.Sockets;
-using System.Runtime.InteropServices;
 using HsmRemote.Services.Native;
 using HsmRemote.Services.P11Kit;
 using HsmRemote.Services.P11KitRpc;
-using HsmRemote.Services.Sockets;
 
 namespace HsmRemote.Services.Pkcs11;
 
 /// <summary>Finds tokens: in the modules of this host, and behind sockets.</summary>
 sealed class Pkcs11TokenService : IPkcs11TokenService
 {
+    // Between two looks at modules, at least; and no more than a fifth of the time is spent on looking.
+    static readonly TimeSpan Pause = TimeSpan.FromSeconds(0.5);
+    const int RestsForEachLook = 4;
+
+    // A module that hangs must not take all of the wait, and the last look is one, too.
+    static readonly TimeSpan LongestLook = TimeSpan.FromSeconds(10);
+    static readonly TimeSpan ShortestLook = TimeSpan.FromSeconds(1);
+
     public async Task<IReadOnlyList<Pkcs11Token>> FindAsync(Pkcs11TokenQuery query, IReporter reporter, CancellationToken cancellationToken)
     {
         var tokens = query.SocketPath is { } path
@@ -24,129 +29,101 @@ sealed class Pkcs11TokenService : IPkcs11TokenService
         ];
     }
 
-    public IReadOnlyList<string> ModuleNames() => [.. ModuleConfiguration.Read().Select(module => module.Name)];
+    public async Task<IReadOnlyList<Pkcs11Token>> WaitAsync(
+        Pkcs11TokenQuery query, Func<IReadOnlyList<Pkcs11Token>, bool> isEnough, IReporter reporter, CancellationToken cancellationToken)
+    {
+        // Every look is a new one, with modules initialised anew and connections made anew: many modules, and p11-kit's servers, show
+        // what was plugged in since in no other way. C_WaitForSlotEvent is left alone: many modules do not have it, or
+        // cannot be freed from it.
+        var started = TimeProvider.System.GetTimestamp();
+        reporter.Verbose($"Waiting for a token, up to {query.Timeout.TotalSeconds:0.###} s");
+        while (true)
+        {
+            var look = TimeProvider.System.GetTimestamp();
+            var withheld = new WithheldReports(reporter);
+            var isLast = Left() == TimeSpan.Zero;
+            var tokens = await LookAsync(query with { Timeout = TimeSpan.FromTicks(Math.Clamp(Left().Ticks, ShortestLook.Ticks, LongestLook.Ticks)) }, withheld, cancellationToken);
+            if (isLast || isEnough(tokens))
+            {
+                withheld.Release();
+                return tokens;
+            }
+
+            var pause = TimeSpan.FromTicks(Math.Max(Pause.Ticks, RestsForEachLook * TimeProvider.System.GetElapsedTime(look).Ticks));
+            await Task.Delay(pause < Left() ? pause : Left(), cancellationToken);
+        }
+
+        TimeSpan Left() => TimeSpan.FromTicks(Math.Max(0, (query.Timeout - TimeProvider.System.GetElapsedTime(started)).Ticks));
+    }
+
+    // A socket that is not there yet is part of the waiting.
+    async Task<IReadOnlyList<Pkcs11Token>> LookAsync(Pkcs11TokenQuery query, WithheldReports reporter, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await FindAsync(query, reporter, cancellationToken);
+        }
+        catch (HsmRemoteException e) when (e.ErrorId is "SocketUnreadable")
+        {
+            reporter.Error(e);
+            return [];
+        }
+    }
+
+    public IReadOnlyList<string> ModuleNames() => [.. ModuleConfiguration.Read(ModuleConfiguration.ThisProgram()).Select(module => module.Name)];
 
     static async Task<List<Pkcs11Token>> ReadModulesAsync(Pkcs11TokenQuery query, IReporter reporter, CancellationToken cancellationToken)
     {
         ProcessEnvironment.PassOn(query.Environment);
         List<Pkcs11Token> tokens = [];
-        foreach (var module in Select(query.Module))
+        foreach (var reading in await new ModuleReader(query.Isolated, query.Timeout, reporter).ReadAsync(Select(query.Module, reporter), cancellationToken))
         {
-            reporter.Verbose($"Reading the module {module.Name} ({module.Path ?? module.Remote})");
-            try
-            {
-                tokens.AddRange(module.Path is { } path
-                    ? await ReadLibraryAsync(module.Name, path, query, reporter, cancellationToken)
-                    : await ReadRemoteAsync(module, query, reporter, cancellationToken));
-            }
-            catch (HsmRemoteException e)
-            {
-                reporter.Error(e);
-            }
+            if (reading.Failure is { } failure)
+                reporter.Error(failure);
+            else
+                tokens.AddRange(reading.Contents!.Tokens);
         }
 
         return tokens;
     }
 
-    /// <summary>The modules to read: all, or the one of a name or file.</summary>
-    static IReadOnlyList<ModuleEntry> Select(string? wanted)
+    /// <summary>The modules to read: all that p11-kit uses in this program, or the one of a name or file, whether it uses it or not.</summary>
+    static IReadOnlyList<ModuleEntry> Select(string? wanted, IReporter reporter)
     {
-        var configured = ModuleConfiguration.Read();
+        var configured = ModuleConfiguration.ReadAll(ModuleConfiguration.ThisProgram(), reporter);
         if (wanted is null)
-            return configured;
-        if (wanted.Contains('/', StringComparison.Ordinal))
         {
-            var path = Path.GetFullPath(wanted);
-            // The same library is often reached by a link too.
-            return [configured.FirstOrDefault(m => m.Path is not null && string.Equals(FinalPath.Of(m.Path), FinalPath.Of(path), StringComparison.Ordinal)) ?? new ModuleEntry(Path.GetFileNameWithoutExtension(path), path, null)];
+            foreach (var module in configured.Where(module => module.NotUsed is not null))
+                reporter.Verbose($"The module {module.Name} is not used: {module.NotUsed}");
+            return [.. configured.Where(module => module.NotUsed is null)];
         }
 
-        return configured.FirstOrDefault(m => string.Equals(m.Name, wanted, StringComparison.Ordinal)) is { } found
-            ? [found]
-            : throw new HsmRemoteException(
-                "ModuleNotFound", FailureKind.NotFound, $"p11-kit is not configured with a module '{wanted}'.",
-                $"There is: {string.Join(", ", configured.Select(m => m.Name))}. A library is given by its path.", wanted);
-    }
-
-    static async Task<IReadOnlyList<Pkcs11Token>> ReadLibraryAsync(
-        string name, string path, Pkcs11TokenQuery query, IReporter reporter, CancellationToken cancellationToken)
-    {
-        if (!File.Exists(path))
+        if (!wanted.Contains('/', StringComparison.Ordinal))
         {
-            throw new HsmRemoteException(
-                "ModuleMissing", FailureKind.NotFound, $"The module '{name}' has no library: {path} is not there.",
-                "Install its package, or remove its .module file.", path);
+            if (configured.FirstOrDefault(module => string.Equals(module.Name, wanted, StringComparison.Ordinal)) is { } found)
+                return [found];
+            wanted = LibraryDirectories.Find(wanted) ?? throw new HsmRemoteException(
+                "ModuleNotFound", FailureKind.NotFound, $"p11-kit is not configured with a module '{wanted}', and there is no library of that name where modules are.",
+                $"There is: {string.Join(", ", configured.Select(m => m.Name))}. A library elsewhere is given by its path.", wanted);
         }
 
-        if (!query.Isolated && !Environment.Is64BitProcess)
-        {
-            throw new HsmRemoteException(
-                "ModuleNotReadable", FailureKind.InvalidOperation, $"The module '{name}' cannot be read: this is a 32-bit process.",
-                "Read it in a process of its own: Get-Pkcs11Token -Isolated.", path);
-        }
-
-        try
-        {
-            if (query.Isolated)
-            {
-                using var deadline = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-                deadline.CancelAfter(query.Timeout);
-                var (tokens, failures) = await IsolatedModule.ReadTokensAsync(name, path, deadline.Token);
-                foreach (var failure in failures)
-                    reporter.Error(Failed(failure));
-                return tokens;
-            }
-
-            // A native call cannot be interrupted. The thread is left behind if it must be.
-            var reading = Task.Factory.StartNew(
-                () => Pkcs11Module.ReadTokens(name, path, failure => reporter.Error(Failed(failure))),
-                CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
-            return await reading.WaitAsync(query.Timeout, cancellationToken);
-        }
-        catch (Exception e) when (e is TimeoutException || (e is OperationCanceledException && !cancellationToken.IsCancellationRequested))
-        {
-            throw new HsmRemoteException(
-                "ModuleTimedOut", FailureKind.Timeout, $"The module '{name}' ({path}) did not answer in {query.Timeout.TotalSeconds:0.###} s.",
-                "Check its device or daemon (pcscd, for example), or give -TimeoutSeconds.", path, e);
-        }
-        catch (Exception e) when (e is not (OperationCanceledException or HsmRemoteException))
-        {
-            throw Failed(e);
-        }
-
-        HsmRemoteException Failed(Exception cause) => new(
-            "ModuleFailed", FailureKind.Unavailable, $"The module '{name}' ({path}) failed: {cause.Message.TrimEnd('.')}.",
-            "Check that its device is plugged in and its daemon runs; 'p11-kit list-modules' shows what p11-kit makes of it.", path, cause);
-    }
-
-    static async Task<IReadOnlyList<Pkcs11Token>> ReadRemoteAsync(ModuleEntry module, Pkcs11TokenQuery query, IReporter reporter, CancellationToken cancellationToken)
-    {
-        const string Unix = "unix:path=";
-        if (module.Remote!.StartsWith(Unix, StringComparison.Ordinal))
-            return await ReadSocketAsync(module.Remote[Unix.Length..], query, reporter, cancellationToken);
-        throw new HsmRemoteException(
-            "ModuleNotReadable", FailureKind.InvalidOperation, $"The module '{module.Name}' is remote ({module.Remote}), and only 'unix:path=' is read here.",
-            $"Read it with: p11tool --list-tokens.", module.Name);
+        var path = Path.GetFullPath(wanted);
+        // The same library is often reached by a link too.
+        return [configured.FirstOrDefault(module => module.IsLibrary(path)) ?? ModuleEntry.OfLibrary(path)];
     }
 
     static async Task<IReadOnlyList<Pkcs11Token>> ReadSocketAsync(string path, Pkcs11TokenQuery query, IReporter reporter, CancellationToken cancellationToken)
     {
-        UnixSocketConnector.RequireUsable(path);
         using var deadline = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         deadline.CancelAfter(query.Timeout);
         try
         {
-            var (socket, errno) = await UnixSocketConnector.ConnectAsync(path, IdentityResolver.Resolve(new P11IdentityRequest()), deadline.Token);
-            if (socket is null)
-                throw Unreadable(Marshal.GetPInvokeErrorMessage(errno), FailureKind.Unavailable);
-            await using var client = await P11KitRpcClient.ConnectAsync(new NetworkStream(socket, ownsSocket: true), deadline.Token);
-            await client.InitializeAsync(deadline.Token);
-            var (tokens, failures) = await RpcTokens.ReadAsync(client, deadline.Token, socketPath: path);
-            foreach (var failure in failures)
+            var contents = await ModuleReader.ReadSocketAsync(module: null, path, deadline.Token);
+            foreach (var failure in contents.Failures)
                 reporter.Error(Unreadable(failure.Message, FailureKind.Unavailable, failure));
-            return tokens;
+            return contents.Tokens;
         }
-        catch (Exception e) when (e is P11KitRpcException or Pkcs11ErrorException)
+        catch (Exception e) when (e is P11KitRpcException or Pkcs11ErrorException or IOException)
         {
             throw Unreadable(e.Message, FailureKind.Unavailable, e);
         }

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text;
+using HsmRemote.Services.P11Kit;
 
 namespace HsmRemote.Services.Pkcs11;
 
@@ -46,7 +47,7 @@ sealed record RawTokenInfo
 
     internal required byte[] UtcTime { get; init; }
 
-    internal Pkcs11Token ToToken(ulong slotId, RawSlotInfo slot, string? module = null, string? modulePath = null, string? socketPath = null) => new()
+    internal Pkcs11Token ToToken(ulong slotId, RawSlotInfo slot, ModuleEntry? module = null, string? socketPath = null) => new()
     {
         Uri = Pkcs11Uri.ForToken(Label, Manufacturer, Model, SerialNumber),
         Label = Text(Label),
@@ -57,6 +58,8 @@ sealed record RawTokenInfo
         SlotDescription = Text(slot.Description),
         SlotManufacturer = Text(slot.Manufacturer),
         SlotFlags = (Pkcs11SlotFlags)unchecked((int)slot.Flags),
+        SlotHardwareVersion = new Version(slot.HardwareMajor, slot.HardwareMinor),
+        SlotFirmwareVersion = new Version(slot.FirmwareMajor, slot.FirmwareMinor),
         Flags = (Pkcs11TokenFlags)unchecked((int)Flags),
         HardwareVersion = new Version(HardwareMajor, HardwareMinor),
         FirmwareVersion = new Version(FirmwareMajor, FirmwareMinor),
@@ -71,13 +74,27 @@ sealed record RawTokenInfo
         TotalPrivateMemory = Known(TotalPrivateMemory),
         FreePrivateMemory = Known(FreePrivateMemory),
         UtcTime = Time(),
-        Module = module,
-        ModulePath = modulePath,
+        Type = Type(slot, module),
+        Module = module?.Name,
+        ModulePath = module?.Path,
         SocketPath = socketPath,
     };
 
     // The standard pads with spaces, some modules with NULs. The URI keeps the NULs, because p11-kit compares them.
-    static string Text(byte[] field) => Encoding.UTF8.GetString(field.AsSpan().TrimEnd(" \0"u8));
+    internal static string Text(byte[] field) => Encoding.UTF8.GetString(field.AsSpan().TrimEnd(" \0"u8));
+
+    // p11tool takes the one from the slot, the other from the configuration of the module.
+    static string Type(RawSlotInfo slot, ModuleEntry? module)
+    {
+        var isHardware = ((Pkcs11SlotFlags)unchecked((int)slot.Flags)).HasFlag(Pkcs11SlotFlags.HardwareSlot);
+        return (isHardware, module is { IsTrustPolicy: true }) switch
+        {
+            (true, true) => "Hardware token, Trust module",
+            (true, false) => "Hardware token",
+            (false, true) => "Trust module",
+            _ => "Generic token",
+        };
+    }
 
     // CK_UNAVAILABLE_INFORMATION is ~0UL, which a 32-bit module or server sends as 32 bits of ones.
     static ulong? Known(ulong value) => value is ulong.MaxValue or uint.MaxValue ? null : value;

@@ -22,6 +22,7 @@ static class ReturnValue
     internal const ulong UserNotLoggedIn = 0x101;
     internal const ulong UserPinNotInitialized = 0x102;
     internal const ulong BufferTooSmall = 0x150;
+    internal const ulong CryptokiAlreadyInitialized = 0x191;
 
     const ulong VendorDefined = 0x80000000;
 

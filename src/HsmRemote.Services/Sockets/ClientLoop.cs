@@ -8,23 +8,26 @@ namespace HsmRemote.Services.Sockets;
 sealed record ClientLoop(string Module, string How)
 {
     // What enable-in and disable-in call the process that serves a connection: its argv[0], which depends on who starts it.
-    const string RemoteCommand = "remote";
-    const string ServerChild = "p11-kit-remote";
-    const string Client = "p11-kit-client.so";
+    internal const string RemoteCommand = "remote";
+    internal const string ServerChild = "p11-kit-remote";
+    internal const string Client = "p11-kit-client.so";
 
     /// <summary>The first one; null when there is none.</summary>
-    internal static ClientLoop? Find(P11KitServer server, UnitProperties? service)
-    {
-        foreach (var module in ModuleConfiguration.Read(server.Mode != P11KitServerMode.Daemon ? RemoteCommand : ServerChild))
-        {
-            if (module.Remote is { } remote && IsOf(server, remote))
-                return new(module.Name, $"which is 'remote: {remote}', the server's own socket");
-            if (module.Path is { } path && Path.GetFileName(path) is Client && service is not null && ServiceEnvironment.Of(server.Name, service)[ProcessAddress.Variable] is { } address && IsOf(server, address))
-                return new(module.Name, $"which is {Client}, and the unit's environment has {ProcessAddress.Variable}={address}");
-        }
+    internal static ClientLoop? Find(P11KitServer server, UnitProperties? service) =>
+        ModuleConfiguration.Read(ProgramOf(server)).Select(module => Of(module, server, service)).FirstOrDefault(loop => loop is not null);
 
-        return null;
+    /// <summary>What a module makes of a server; null when it does not lead to its socket.</summary>
+    internal static ClientLoop? Of(ModuleEntry module, P11KitServer server, UnitProperties? service)
+    {
+        if (module.Remote is { } remote && IsOf(server, remote))
+            return new(module.Name, $"which is 'remote: {remote}', the server's own socket");
+        return module.Path is { } path && Path.GetFileName(path) is Client && service is not null && ServiceEnvironment.Of(server.Name, service)[ProcessAddress.Variable] is { } address && IsOf(server, address)
+            ? new(module.Name, $"which is {Client}, and the unit's environment has {ProcessAddress.Variable}={address}")
+            : null;
     }
+
+    /// <summary>What p11-kit calls the process that serves a connection.</summary>
+    internal static string ProgramOf(P11KitServer server) => server.Mode == P11KitServerMode.Daemon ? ServerChild : RemoteCommand;
 
     static bool IsOf(P11KitServer server, string address) => string.Equals(ProcessAddress.Decode(address), server.SocketPath, StringComparison.Ordinal);
 }

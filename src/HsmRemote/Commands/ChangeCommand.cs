@@ -11,8 +11,8 @@ public abstract class ChangeCommand : HsmRemoteCommand
             ? LanguagePrimitives.IsTrue(given)
             : LanguagePrimitives.IsTrue(SessionState.PSVariable.GetValue("WhatIfPreference"));
 
-    /// <summary>Whether it changes an instance of the caller's own, too, so that root is asked for instance by instance.</summary>
-    private protected virtual bool MayBeOwn => false;
+    /// <summary>Whether what it changes is the host's. False also where that depends on the instance, so that root is asked for by RequireRights.</summary>
+    private protected virtual bool NeedsRoot => true;
 
     /// <summary>Fails unless the caller may change the instance. What would be done can be asked by anyone.</summary>
     private protected void RequireRights(string name, P11KitServerScope? scope)
@@ -24,7 +24,7 @@ public abstract class ChangeCommand : HsmRemoteCommand
     /// <summary>Without root, says so before anything else. What would be done can be asked by anyone.</summary>
     protected override void BeginProcessing()
     {
-        if (IsWhatIf || MayBeOwn)
+        if (IsWhatIf || !NeedsRoot)
             return;
         try
         {

@@ -12,7 +12,7 @@ public sealed class DisconnectP11KitConnectionCommand : ChangeCommand
     [ValidateNotNull]
     public P11KitConnection[] Connection { get; set; } = [];
 
-    private protected override bool MayBeOwn => true;
+    private protected override bool NeedsRoot => false;
 
     /// <inheritdoc/>
     protected override void ProcessRecord()

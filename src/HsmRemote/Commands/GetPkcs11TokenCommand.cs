@@ -12,6 +12,7 @@ public sealed class GetPkcs11TokenCommand : HsmRemoteCommand
     const string ModuleSet = "Module";
     const string ServerSet = "Server";
     const string SocketSet = "Socket";
+    const string ModuleObjectSet = "ModuleObject";
 
     /// <summary>The tokens' labels, with wildcards. By default all.</summary>
     [Parameter(Position = 0)]
@@ -32,7 +33,13 @@ public sealed class GetPkcs11TokenCommand : HsmRemoteCommand
     [ValidateNotNullOrEmpty]
     public string? Module { get; set; }
 
+    /// <summary>Only this module, from Get-Pkcs11Module.</summary>
+    [Parameter(ParameterSetName = ModuleObjectSet, Mandatory = true, ValueFromPipeline = true)]
+    [ValidateNotNull]
+    public Pkcs11Module? InputObject { get; set; }
+
     /// <summary>Only what this instance exposes, seen through its socket.</summary>
+    [Alias("Server")]
     [Parameter(ParameterSetName = ServerSet, Mandatory = true, ValueFromPipelineByPropertyName = true)]
     [ArgumentCompleter(typeof(ServerNameCompleter))]
     [ValidateNotNullOrEmpty]
@@ -45,6 +52,7 @@ public sealed class GetPkcs11TokenCommand : HsmRemoteCommand
 
     /// <summary>Reads each module in a process of its own, behind 'p11-kit remote': one that crashes is named, and the others are listed.</summary>
     [Parameter(ParameterSetName = ModuleSet)]
+    [Parameter(ParameterSetName = ModuleObjectSet)]
     public SwitchParameter Isolated { get; set; }
 
     /// <summary>Also slots whose token is not initialised.</summary>
@@ -55,7 +63,11 @@ public sealed class GetPkcs11TokenCommand : HsmRemoteCommand
     [Parameter]
     public SwitchParameter IncludeTrust { get; set; }
 
-    /// <summary>How long one module or socket may take, in seconds, from 0.1 to 3600.</summary>
+    /// <summary>Waits until there is a token that fits, or for each -Label one.</summary>
+    [Parameter]
+    public SwitchParameter Wait { get; set; }
+
+    /// <summary>How long it may take, in seconds, from 0.1 to 3600.</summary>
     [Parameter]
     [ValidateRange(0.1, 3600.0)]
     public double TimeoutSeconds { get; set; } = 30;
@@ -75,7 +87,8 @@ public sealed class GetPkcs11TokenCommand : HsmRemoteCommand
         var query = new Pkcs11TokenQuery
         {
             Uri = Uri is null ? null : ParseUri(Uri, nameof(Uri)),
-            Module = Module is not null && Module.Contains('/', StringComparison.Ordinal) ? Resolve(Module) : Module,
+            Module = ParameterSetName is ModuleObjectSet ? InputObject!.Name
+                : Module is not null && Module.Contains('/', StringComparison.Ordinal) ? Resolve(Module) : Module,
             SocketPath = socketPath,
             ServerName = ParameterSetName is ServerSet ? Name : null,
             Isolated = Isolated,
@@ -84,28 +97,36 @@ public sealed class GetPkcs11TokenCommand : HsmRemoteCommand
             Timeout = TimeSpan.FromSeconds(TimeoutSeconds),
             Environment = SessionEnvironment(),
         };
-        var tokens = Await((reporter, cancellation) => Services.Tokens.FindAsync(query, reporter, cancellation));
-        foreach (var label in Label)
+        var patterns = Array.ConvertAll(Label, label => WildcardPattern.Get(label, WildcardOptions.IgnoreCase));
+        var tokens = Await((reporter, cancellation) => Wait
+            ? Services.Tokens.WaitAsync(query, found => patterns.All(pattern => found.Any(token => pattern.IsMatch(token.Label))), reporter, cancellation)
+            : Services.Tokens.FindAsync(query, reporter, cancellation));
+        for (var i = 0; i < Label.Length; i++)
         {
-            var pattern = WildcardPattern.Get(label, WildcardOptions.IgnoreCase);
-            var found = tokens.Where(token => pattern.IsMatch(token.Label)).ToList();
+            var found = tokens.Where(token => patterns[i].IsMatch(token.Label)).ToList();
             WriteObject(found, enumerateCollection: true);
-            if (found.Count == 0 && (Uri is not null || !WildcardPattern.ContainsWildcardCharacters(label)))
-                WriteError(ToErrorRecord(NotFound(label, tokens)));
+            if (found.Count == 0 && (Wait || Uri is not null || !WildcardPattern.ContainsWildcardCharacters(Label[i])))
+                WriteError(ToErrorRecord(NotFound(Label[i], tokens)));
         }
     });
 
     /// <summary>What the session has set, which native code would not see by itself.</summary>
-    internal static Dictionary<string, string> SessionEnvironment() =>
-        Environment.GetEnvironmentVariables().Cast<DictionaryEntry>().ToDictionary(e => (string)e.Key, e => (string)e.Value!, StringComparer.Ordinal);
+    internal static Dictionary<string, string> SessionEnvironment()
+    {
+        Dictionary<string, string> environment = new(StringComparer.Ordinal);
+        foreach (DictionaryEntry variable in Environment.GetEnvironmentVariables())
+            environment[(string)variable.Key] = (string)variable.Value!;
+        return environment;
+    }
 
     HsmRemoteException NotFound(string label, IReadOnlyList<Pkcs11Token> tokens)
     {
         var others = string.Join(", ", tokens.Select(token => $"'{token.Label}'").Distinct(StringComparer.Ordinal));
-        return new HsmRemoteException(
-            "TokenNotFound", FailureKind.NotFound,
-            Uri is null ? $"There is no token with the label '{label}'." : "There is no token that -Uri selects.",
-            others.Length > 0 ? $"There is: {others}." : "Check that it is plugged in and its module installed: 'p11-kit list-modules'.",
-            Uri is null ? label : Uri);
+        var remedy = others.Length > 0 ? $"There is: {others}." : "Check that it is plugged in and its module installed: Get-Pkcs11Module.";
+        var what = Uri is null ? $"with the label '{label}'" : "that -Uri selects";
+        return Wait
+            ? new HsmRemoteException(
+                "TokenWaitTimedOut", FailureKind.Timeout, $"In {TimeoutSeconds:0.###} s there was no token {what}.", $"{remedy} -TimeoutSeconds says how long to wait.", Uri ?? label)
+            : new HsmRemoteException("TokenNotFound", FailureKind.NotFound, $"There is no token {what}.", remedy, Uri ?? label);
     }
 }

@@ -106,7 +106,7 @@ public sealed class InstallP11KitServerCommand : ChangeCommand
     [Parameter]
     public SwitchParameter Adopt { get; set; }
 
-    private protected override bool MayBeOwn => true;
+    private protected override bool NeedsRoot => false;
 
     /// <inheritdoc/>
     protected override void ProcessRecord() => Attempt(() =>

@@ -17,7 +17,7 @@ public abstract class RunServerCommand : ChangeCommand
     [Parameter(ValueFromPipelineByPropertyName = true)]
     public P11KitServerScope? Scope { get; set; }
 
-    private protected override bool MayBeOwn => true;
+    private protected override bool NeedsRoot => false;
 
     private protected abstract string Verb { get; }
 

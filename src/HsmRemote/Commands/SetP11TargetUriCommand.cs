@@ -56,7 +56,7 @@ public sealed class SetP11TargetUriCommand : ChangeCommand
     [Parameter]
     public P11KitServerScope? Scope { get; set; }
 
-    private protected override bool MayBeOwn => true;
+    private protected override bool NeedsRoot => false;
 
     /// <inheritdoc/>
     protected override void ProcessRecord()

@@ -18,7 +18,7 @@ public sealed class UninstallP11KitServerCommand : ChangeCommand
     [Parameter(ValueFromPipelineByPropertyName = true)]
     public P11KitServerScope? Scope { get; set; }
 
-    private protected override bool MayBeOwn => true;
+    private protected override bool NeedsRoot => false;
 
     /// <inheritdoc/>
     protected override void ProcessRecord()

@@ -11,9 +11,9 @@ public sealed class ModuleTests(Engine engine) : IDisposable
     static readonly string[] Cmdlets =
     [
         "Disconnect-P11KitConnection", "Export-Pkcs11Certificate", "Get-P11ContainerConfig", "Get-P11KitConnection", "Get-P11KitServer", "Get-P11TargetUri",
-        "Get-Pkcs11Object", "Get-Pkcs11Token", "Install-P11KitServer", "New-P11ContainerConfig", "Restart-P11KitServer", "Set-P11TargetUri",
-        "Start-P11KitServer", "Stop-P11KitServer", "Test-P11Socket", "Test-Pkcs11Uri",
-        "Uninstall-P11KitServer",
+        "Get-Pkcs11Module", "Get-Pkcs11Object", "Get-Pkcs11Token", "Install-P11KitServer", "New-P11ContainerConfig", "Register-Pkcs11Module", "Restart-P11KitServer",
+        "Set-P11TargetUri", "Start-P11KitServer", "Stop-P11KitServer", "Test-P11Socket", "Test-Pkcs11Uri",
+        "Uninstall-P11KitServer", "Unregister-Pkcs11Module",
     ];
 
     readonly DirectoryInfo directory = Directory.CreateTempSubdirectory("hsmremote-tests-");
@@ -102,6 +102,7 @@ public sealed class ModuleTests(Engine engine) : IDisposable
             foreach ($file in [IO.Directory]::GetFiles('{{directory.FullName}}', '*.dll')) { [void] [Reflection.Assembly]::LoadFrom($file) }
             Import-Module '{{Checkout.Manifest}}'
             $tokens = Get-Pkcs11Token -IncludeTrust -IncludeUninitialized -ErrorAction SilentlyContinue
+            $plan = Register-Pkcs11Module loads-diffplex /no/such/library.so -Force -WhatIf
             foreach ($assembly in [AppDomain]::CurrentDomain.GetAssemblies()) {
                 if ($assembly.GetName().Name -in '{{string.Join("','", dependencies)}}') {
                     "$($assembly.GetName().Name) $($assembly.GetName().Version.Major -eq 99) $([Runtime.Loader.AssemblyLoadContext]::GetLoadContext($assembly).Name)"
@@ -113,7 +114,7 @@ public sealed class ModuleTests(Engine engine) : IDisposable
         var loaded = result.Output.Split('\n', StringSplitOptions.RemoveEmptyEntries);
         Assert.All(dependencies, name => Assert.Contains($"{name} True Default", loaded));
         Assert.Contains("HsmRemote.Services False HsmRemote", loaded);
-        Assert.Contains("Pkcs11Interop False HsmRemote", loaded);
+        Assert.Contains("DiffPlex False HsmRemote", loaded);
     }
 
     [Fact]

@@ -96,6 +96,10 @@ public sealed class TargetPlannerTests : IDisposable
             return Task.FromResult<IReadOnlyList<Pkcs11Token>>([TestTokens.Make("edge", "M", "")]);
         }
 
+        public Task<IReadOnlyList<Pkcs11Token>> WaitAsync(
+            Pkcs11TokenQuery query, Func<IReadOnlyList<Pkcs11Token>, bool> enough, IReporter reporter, CancellationToken cancellationToken) =>
+            throw new NotSupportedException();
+
         public IReadOnlyList<string> ModuleNames() => [];
     }
 }
