@@ -71,5 +71,6 @@ public sealed class ObjectDescriptionTests
     {
         Uri = Pkcs11Uri.Parse("pkcs11:token=T"), Label = "T", Manufacturer = "", Model = "", SerialNumber = "", SlotId = 0, SlotDescription = "",
         SlotManufacturer = "", SlotFlags = Pkcs11SlotFlags.None, Flags = Pkcs11TokenFlags.None, HardwareVersion = new(1, 0), FirmwareVersion = new(1, 0),
+        SlotHardwareVersion = new(1, 0), SlotFirmwareVersion = new(1, 0), Type = "Generic token",
     };
 }
