@@ -10,14 +10,17 @@
     CompatiblePSEditions = @('Core')
     FormatsToProcess     = @('Formatting/HsmRemote.format.ps1xml')
     CmdletsToExport      = @(
+        'Export-Pkcs11Certificate'
         'Get-P11ContainerConfig'
         'Get-P11KitServer'
         'Get-P11TargetUri'
+        'Get-Pkcs11Object'
         'Get-Pkcs11Token'
         'Install-P11KitServer'
         'New-P11ContainerConfig'
         'Set-P11TargetUri'
         'Test-P11Socket'
+        'Test-Pkcs11Uri'
         'Uninstall-P11KitServer'
     )
     FunctionsToExport    = @()

@@ -181,5 +181,8 @@ switch ($Task) {
     'Test' { Invoke-Test }
     'Demo' { Invoke-Program "$root/tests/demo.sh" @() }
     'Bench' { Invoke-Program "$root/tests/sandbox.sh" @(Get-Program HsmRemote.Benchmarks) }
-    'Fuzz' { Invoke-Program (Get-Program HsmRemote.Fuzz) @() }
+    'Fuzz' {
+        Invoke-Program (Get-Program HsmRemote.Fuzz) @()
+        Invoke-Program (Get-Program HsmRemote.Fuzz) @('uris')
+    }
 }

@@ -1,7 +1,7 @@
 namespace HsmRemote;
 
 /// <summary>What a cmdlet changed. It binds to -Name of the next one.</summary>
-public sealed class P11ChangeResult
+public class P11ChangeResult
 {
     /// <summary>The instance.</summary>
     public required string Name { get; init; }

@@ -54,11 +54,20 @@ public sealed class P11KitServer
     /// <summary>The connections accepted since the socket was started, or null when systemd does not count them for this mode.</summary>
     public uint? AcceptedConnections { get; init; }
 
+    /// <summary>How many connections systemd lets be open at a time, or null when it does not count them for this mode.</summary>
+    public uint? MaxConnections { get; init; }
+
+    /// <summary>How many of them one user may have (systemd 257 and later), or null for no such limit.</summary>
+    public uint? MaxConnectionsPerSource { get; init; }
+
     /// <summary>The unit that listens: the socket, or the service of a daemon.</summary>
     public required string Unit { get; init; }
 
     /// <summary>That unit's file.</summary>
     public string? UnitPath { get; init; }
+
+    /// <summary>The service unit that serves; a template (NAME@.service) per connection.</summary>
+    public required string ServiceUnit { get; init; }
 
     /// <inheritdoc/>
     public override string ToString() => Name;
@@ -88,6 +97,9 @@ public enum P11KitServerMode
 
     /// <summary>One <c>p11-kit server</c> accepts.</summary>
     Daemon,
+
+    /// <summary>One systemd-socket-activate, sandboxed once, accepts, and starts <c>p11-kit remote</c> for each connection.</summary>
+    Acceptor,
 }
 
 /// <summary>Whose an instance is.</summary>
@@ -106,10 +118,16 @@ public sealed record P11KitServerSpec
     /// <summary>The instance's name.</summary>
     public required string Name { get; init; }
 
-    /// <summary>The socket's absolute path; by default /run/NAME/pkcs11.</summary>
+    /// <summary>How it is to serve; by default PerConnection.</summary>
+    public P11KitServerMode? Mode { get; init; }
+
+    /// <summary>Whose it is to be; by default the machine's.</summary>
+    public P11KitServerScope? Scope { get; init; }
+
+    /// <summary>The socket's absolute path; by default /run/NAME/pkcs11, and of a user's pkcs11 in NAME in XDG_RUNTIME_DIR.</summary>
     public string? SocketPath { get; init; }
 
-    /// <summary>The socket's permissions; by default 0660.</summary>
+    /// <summary>The socket's permissions; by default 0660, and of a user's 0600.</summary>
     public UnixFileMode? SocketMode { get; init; }
 
     /// <summary>The socket's group; by default root.</summary>
@@ -120,6 +138,39 @@ public sealed record P11KitServerSpec
 
     /// <summary>The tokens to expose.</summary>
     public IReadOnlyList<Pkcs11Uri>? TargetUri { get; init; }
+
+    /// <summary>How many connections may be open at a time, for PerConnection; by default 256.</summary>
+    public uint? MaxConnections { get; init; }
+
+    /// <summary>How many of them one user may have, for PerConnection; 0: all.</summary>
+    public uint? MaxConnectionsPerSource { get; init; }
+
+    /// <summary>The user that a peer has to be, for Daemon; empty: any.</summary>
+    public string? PeerUser { get; init; }
+
+    /// <summary>The group that a peer has to have as its primary one, for Daemon; empty: any.</summary>
+    public string? PeerGroup { get; init; }
+
+    /// <summary>Whether an instance that something else installed is taken over.</summary>
+    public bool Adopt { get; init; }
+
+    /// <summary>Files and directories that the service may write to, beyond what its modules are known to need: absolute paths.</summary>
+    public IReadOnlyList<string>? AllowPath { get; init; }
+
+    /// <summary>Device nodes that the service may open, beyond what its modules are known to need: absolute paths.</summary>
+    public IReadOnlyList<string>? AllowDevice { get; init; }
+
+    /// <summary>Environment variables for the modules, such as SOFTHSM2_CONF. No secrets: everyone may read them.</summary>
+    public IReadOnlyDictionary<string, string>? Environment { get; init; }
+
+    /// <summary>The user that the service runs as; by default root.</summary>
+    public string? ServiceUser { get; init; }
+
+    /// <summary>The modules that have to be installed: softhsm2, opensc, tpm2, or a package's name.</summary>
+    public IReadOnlyList<string> Modules { get; init; } = [];
+
+    /// <summary>Whether packages that are missing are installed; else they are an error.</summary>
+    public bool InstallPackage { get; init; }
 }
 
 /// <summary>The target of an instance: the tokens that it exposes.</summary>

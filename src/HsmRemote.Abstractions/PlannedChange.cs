@@ -3,6 +3,9 @@ namespace HsmRemote;
 /// <summary>What a change does.</summary>
 public enum ChangeKind
 {
+    /// <summary>Packages are installed, which stay when a later change fails.</summary>
+    InstallPackage,
+
     /// <summary>A group is created.</summary>
     CreateGroup,
 

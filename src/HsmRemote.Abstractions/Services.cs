@@ -8,6 +8,9 @@ public interface IHsmRemoteServices
     /// <summary>Tokens, of the modules of this host and of sockets.</summary>
     IPkcs11TokenService Tokens { get; }
 
+    /// <summary>What is in tokens.</summary>
+    IPkcs11ObjectService Objects { get; }
+
     /// <summary>Instances of p11-kit servers.</summary>
     IP11KitServerService Servers { get; }
 
@@ -94,12 +97,32 @@ public interface IP11KitServerService
     /// <exception cref="HsmRemoteException">The caller is not root.</exception>
     void RequireRoot();
 
+    /// <summary>Fails unless the caller may change an instance: root any, and others their own.</summary>
+    /// <param name="name">The instance, which need not be there.</param>
+    /// <param name="scope">Whose it is; null: the one that there is.</param>
+    /// <exception cref="HsmRemoteException">The caller is not root, and it is the machine's.</exception>
+    void RequireRights(string name, P11KitServerScope? scope);
+
+    /// <summary>
+    /// Waits until no other run changes an instance, and keeps others waiting until what this gives is disposed. A plan that
+    /// is to be applied is made while it is held.
+    /// </summary>
+    /// <param name="name">The instance, which need not be there.</param>
+    /// <param name="scope">Whose it is; null: the one that there is.</param>
+    /// <param name="reporter">Told who is waited for.</param>
+    /// <param name="cancellationToken">Ends the waiting.</param>
+    /// <exception cref="HsmRemoteException">There is no systemd here, or another run takes longer than five minutes.</exception>
+    Task<IDisposable> LockAsync(string name, P11KitServerScope? scope, IReporter reporter, CancellationToken cancellationToken);
+
     /// <summary>Every instance that there is, by name.</summary>
     IReadOnlyList<P11KitServer> Get(IReporter reporter);
 
     /// <summary>The instance of a name.</summary>
-    /// <exception cref="HsmRemoteException">There is none.</exception>
-    P11KitServer Find(string name, IReporter reporter);
+    /// <param name="name">The name.</param>
+    /// <param name="reporter">Told what cannot be read.</param>
+    /// <param name="scope">Whose it is; null: the machine's or the caller's.</param>
+    /// <exception cref="HsmRemoteException">There is none, or there is one of each.</exception>
+    P11KitServer Find(string name, IReporter reporter, P11KitServerScope? scope = null);
 
     /// <summary>The names of the instances, without asking systemd: for completion.</summary>
     IReadOnlyList<string> Names();
@@ -110,15 +133,24 @@ public interface IP11KitServerService
 
     /// <summary>What has to go for an instance to be gone.</summary>
     /// <exception cref="HsmRemoteException">Something else installed it.</exception>
-    IChangePlan PlanUninstall(string name, IReporter reporter);
+    IChangePlan PlanUninstall(string name, IReporter reporter, P11KitServerScope? scope = null);
 
-    /// <summary>What is missing for an instance to expose these tokens and no others.</summary>
-    /// <exception cref="HsmRemoteException">There is no such instance, or the server would misread a URI.</exception>
-    IChangePlan PlanTarget(string name, IReadOnlyList<Pkcs11Uri> target, IReporter reporter);
+    /// <summary>What is missing for an instance to have a target. The tokens of the host are asked what its URIs select.</summary>
+    /// <exception cref="HsmRemoteException">
+    /// There is no such instance, the server would misread a URI, or a URI does not select the one token that it is to select.
+    /// </exception>
+    Task<IP11TargetPlan> PlanTargetAsync(P11TargetRequest request, IReporter reporter, CancellationToken cancellationToken);
+
+    /// <summary>What a server makes of URIs as its target.</summary>
+    /// <param name="texts">The URIs; a malformed one is a result too.</param>
+    /// <param name="query">How the tokens of the host are asked, once for all of them.</param>
+    /// <param name="reporter">Told of modules that fail, as warnings.</param>
+    /// <param name="cancellationToken">Ends it.</param>
+    Task<IReadOnlyList<Pkcs11UriTest>> TestUrisAsync(IReadOnlyList<string> texts, Pkcs11TokenQuery query, IReporter reporter, CancellationToken cancellationToken);
 
     /// <summary>The target of an instance, as its file has it.</summary>
     /// <exception cref="HsmRemoteException">There is no such instance, or its file has something else than URIs.</exception>
-    P11TargetUri GetTarget(string name);
+    P11TargetUri GetTarget(string name, P11KitServerScope? scope = null);
 }
 
 /// <summary>Tests of sockets.</summary>

@@ -12,7 +12,10 @@ public sealed class HsmRemoteServices : IHsmRemoteServices
     public IPkcs11TokenService Tokens { get; } = new Pkcs11TokenService();
 
     /// <inheritdoc/>
-    public IP11KitServerService Servers { get; } = new P11KitServerService();
+    public IPkcs11ObjectService Objects { get; } = new Pkcs11ObjectService();
+
+    /// <inheritdoc/>
+    public IP11KitServerService Servers { get; } = new P11KitServerService(new Pkcs11TokenService());
 
     /// <inheritdoc/>
     public IP11SocketService Sockets { get; } = new P11SocketService();

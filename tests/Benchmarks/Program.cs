@@ -1,7 +1,24 @@
 using HsmRemote.Benchmarks;
 
-// './build.sh Bench' runs this in tests/sandbox.sh. With 'client' as its argument it needs neither that nor root.
-var rounds = args is ["--rounds", var number] ? int.Parse(number) : 40;
-await ClientBenchmark.RunAsync();
-if (args is not ["client"])
-    SocketBenchmark.Run(rounds);
+// './build.sh Bench' runs this in tests/sandbox.sh. With 'client', 'objects' or 'uris' as its argument it needs neither that nor root.
+if (args is ["fill", var library, var pin, var count])
+{
+    SoftHsmFiller.Fill(library, pin, int.Parse(count));
+    return;
+}
+
+var rounds = args is [.., "--rounds", var number] ? int.Parse(number) : 40;
+var only = args is ["client" or "objects" or "socket" or "frontier" or "uris", ..] ? args[0] : null;
+if (only is null or "uris")
+    UriBenchmark.Run();
+if (only is null or "client")
+    await ClientBenchmark.RunAsync();
+if (only is null or "objects")
+    ObjectBenchmark.Run(args is ["objects", var times] ? int.Parse(times) : 5);
+if (only is "client" or "objects" or "uris")
+    return;
+var loop = SocketBenchmark.Prepare();
+if (only is null or "socket")
+    SocketBenchmark.Run(rounds, loop);
+if (only is null or "frontier")
+    FrontierBenchmark.Run(rounds, loop);

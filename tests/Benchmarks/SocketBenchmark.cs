@@ -15,16 +15,21 @@ static class SocketBenchmark
     const string DaemonSocket = "/run/bench-daemon";
 
     // A connection's process goes on ending after its client has gone; who comes next must not pay for that.
-    static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(100);
+    internal static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(100);
 
-    static readonly string ClientModule = Directory.EnumerateFiles("/usr/lib", "p11-kit-client.so", SearchOption.AllDirectories).First();
+    internal static readonly string ClientModule = Directory.EnumerateFiles("/usr/lib", "p11-kit-client.so", SearchOption.AllDirectories).First();
 
-    internal static void Run(int rounds)
+    /// <summary>Makes the token and the C loop; gives the loop's path.</summary>
+    internal static string Prepare()
     {
         Run("softhsm2-util", "--init-token", "--free", "--label", Token, "--pin", "123456", "--so-pin", "87654321");
         var loopProgram = Path.Combine(Path.GetTempPath(), "client");
         Run("cc", "-O2", "-I/usr/include/p11-kit-1", "-o", loopProgram, Path.Combine(AppContext.BaseDirectory, "client.c"), "-ldl");
+        return loopProgram;
+    }
 
+    internal static void Run(int rounds, string loopProgram)
+    {
         using var session = RunspaceFactory.CreateRunspace(InitialSessionState.CreateDefault2());
         session.Open();
         Invoke(session, $"Import-Module '{Checkout.Manifest}'; Install-P11KitServer {Instance} -TargetUri 'pkcs11:token={Token}'");
@@ -83,7 +88,7 @@ static class SocketBenchmark
         return [.. contenders.Zip(times, (contender, measured) => (contender.Name, measured.Order().ElementAt(rounds / 2)))];
     }
 
-    static void Invoke(Runspace session, string script)
+    internal static void Invoke(Runspace session, string script)
     {
         using var shell = PowerShell.Create(session);
         shell.AddScript(script).Invoke();
@@ -91,12 +96,14 @@ static class SocketBenchmark
             throw new InvalidOperationException(shell.Streams.Error[0].ToString());
     }
 
-    static void Run(string file, params string[] arguments)
+    /// <summary>Runs a program that succeeds; gives what it said.</summary>
+    internal static string Run(string file, params string[] arguments)
     {
         using var process = Process.Start(Contender.Start("", file, arguments))!;
         var output = process.StandardOutput.ReadToEnd();
         process.WaitForExit();
         if (process.ExitCode != 0)
             throw new InvalidOperationException($"{file} failed: {output}");
+        return output;
     }
 }

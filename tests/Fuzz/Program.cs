@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Globalization;
 using CsCheck;
 using HsmRemote.Fuzz;
+using HsmRemote.Fuzz.Uris;
 
 // Hostile servers without end, or nearly:
 //
@@ -11,7 +12,15 @@ using HsmRemote.Fuzz;
 //   --record DIR    no cases: make the corpus anew, with the real p11-kit and SoftHSM
 //
 // One case of 16 is a whole test over a real socket, the others are the client over a stream in memory.
-var options = args.Chunk(2).ToDictionary(pair => pair[0], pair => pair[^1], StringComparer.Ordinal);
+//
+// With 'uris' before them, other options: URIs, judged by what libp11-kit.so.0 makes of them:
+//
+//   uris --count N      how many (1,000,000)
+//   uris --seed S       which (1)
+//   uris --case N       only this one of that seed
+if (args is ["uris", .. var ofUris])
+    return UriFuzz.Run(Options(ofUris));
+var options = Options(args);
 if (options.GetValueOrDefault("--record") is { } corpus)
 {
     await Recorder.RecordAsync(corpus);
@@ -32,6 +41,8 @@ await Task.WhenAll(Enumerable.Range(0, Environment.ProcessorCount).Select(_ => T
 var elapsed = Stopwatch.GetElapsedTime(started);
 Console.WriteLine($"{next + 1} cases in {elapsed.TotalSeconds:F1} s, {(next + 1) / elapsed.TotalSeconds:F0} a second: {(failed ? "FAILED" : "no failure")}");
 return failed ? 1 : 0;
+
+static Dictionary<string, string> Options(string[] words) => words.Chunk(2).ToDictionary(pair => pair[0], pair => pair[^1], StringComparer.Ordinal);
 
 async Task WorkAsync()
 {

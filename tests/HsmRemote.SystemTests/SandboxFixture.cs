@@ -99,6 +99,13 @@ public sealed class SandboxFixture : IAsyncLifetime
         return CommandResult.Of(deadline, standardInput, Script, ["--enter", _id!, file, .. arguments]);
     }
 
+    /// <summary>Where a file of the sandbox is for this process.</summary>
+    public string Outside(string path)
+    {
+        Run("true").Succeeded();
+        return $"/proc/{_id}/root{path}";
+    }
+
     /// <summary>Runs a bash script in the sandbox; it stops at the first command that fails.</summary>
     public CommandResult Shell(string script) => Run("bash", "-euo", "pipefail", "-c", script);
 
@@ -124,16 +131,21 @@ public sealed class SandboxFixture : IAsyncLifetime
     /// <param name="keyLabel">The label of both keys; their id is 01.</param>
     public SoftHsmToken CreateToken(string label, string pin = "123456", string keyLabel = "key")
     {
+        CreateTwin(label, pin);
+        Run(
+            "pkcs11-tool", "--module", SoftHsmToken.Module, "--token-label", label, "--login", "--pin", pin,
+            "--keypairgen", "--key-type", "EC:prime256v1", "--label", keyLabel, "--id", "01").Succeeded();
+        return new SoftHsmToken(label, pin, keyLabel);
+    }
+
+    /// <summary>Makes a SoftHSM token with nothing in it, whose label may be that of another.</summary>
+    public void CreateTwin(string label, string pin = "123456")
+    {
         // Two at once could take the same free slot.
         lock (_tokenCreation)
         {
             Run("softhsm2-util", "--init-token", "--free", "--label", label, "--pin", pin, "--so-pin", "87654321").Succeeded();
         }
-
-        Run(
-            "pkcs11-tool", "--module", SoftHsmToken.Module, "--token-label", label, "--login", "--pin", pin,
-            "--keypairgen", "--key-type", "EC:prime256v1", "--label", keyLabel, "--id", "01").Succeeded();
-        return new SoftHsmToken(label, pin, keyLabel);
     }
 }
 

@@ -55,7 +55,7 @@ public sealed class TargetTests(SandboxFixture sandbox)
         sandbox.WriteFile("/etc/target-keep/config.env", "# mine\nSOFTHSM2_CONF=/etc/softhsm/softhsm2.conf\n\nTARGET_PKCS11_URI=pkcs11:token=old\n; end\n", "0640");
         sandbox.Run("chown", "daemon:daemon", "/etc/target-keep/config.env").Succeeded();
 
-        sandbox.HsmRemote("Set-P11TargetUri target-keep 'pkcs11:token=new%20one;serial=1'").SucceededWithOne();
+        sandbox.HsmRemote("Set-P11TargetUri target-keep 'pkcs11:token=new%20one;serial=1' -Force").SucceededWithOne();
 
         Assert.Equal(
             "# mine\nSOFTHSM2_CONF=/etc/softhsm/softhsm2.conf\n\nTARGET_PKCS11_URI=\"pkcs11:serial=1;token=new%20one\"\n; end",
@@ -87,7 +87,7 @@ public sealed class TargetTests(SandboxFixture sandbox)
     public void An_objects_URI_is_cut_down_to_its_token_with_a_warning()
     {
         sandbox.HsmRemote("Install-P11KitServer target-object").SucceededWithOne();
-        var result = sandbox.HsmRemote("Set-P11TargetUri target-object 'pkcs11:token=t;id=%01;object=key;type=private'");
+        var result = sandbox.HsmRemote("Set-P11TargetUri target-object 'pkcs11:token=t;id=%01;object=key;type=private' -Force");
         result.SucceededWithOne();
         Assert.Contains("WARNING", result.StdErr, StringComparison.Ordinal);
         Assert.Equal("pkcs11:token=t", Assert.Single(Uris(sandbox.HsmRemote("Get-P11TargetUri target-object").SucceededWithOne())));
@@ -119,7 +119,7 @@ public sealed class TargetTests(SandboxFixture sandbox)
         sandbox.HsmRemote("Install-P11KitServer target-atomic").SucceededWithOne();
         var trace = sandbox.Run(
             "strace", "-f", "-e", "trace=openat,rename,renameat,renameat2,fsync,link,linkat", "-o", "/var/tmp/target-atomic.trace",
-            SandboxFixture.ShellPath, "-NoProfile", "-Command", "Set-P11TargetUri target-atomic pkcs11:token=new");
+            SandboxFixture.ShellPath, "-NoProfile", "-Command", "Set-P11TargetUri target-atomic pkcs11:token=new -Force");
         trace.Succeeded();
         var calls = sandbox.Shell("grep -E 'target-atomic/|rename|fsync|\"/etc/target-atomic\"' /var/tmp/target-atomic.trace").Succeeded().Split('\n').ToList();
         Assert.DoesNotContain(calls, c => c.Contains("config.env\", O_", StringComparison.Ordinal) && (c.Contains("O_WRONLY", StringComparison.Ordinal) || c.Contains("O_RDWR", StringComparison.Ordinal)));

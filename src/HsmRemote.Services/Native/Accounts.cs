@@ -3,7 +3,7 @@ using System.Runtime.InteropServices;
 namespace HsmRemote.Services.Native;
 
 /// <summary>A user of the host, as the name service has it.</summary>
-sealed record User(string Name, uint Id, uint GroupId);
+sealed record User(string Name, uint Id, uint GroupId, string Home);
 
 /// <summary>A group of the host, as the name service has it.</summary>
 sealed record Group(string Name, uint Id, IReadOnlyList<string> Members);
@@ -65,7 +65,7 @@ static partial class Accounts
         }
     }
 
-    static User ToUser(in Passwd entry) => new(Marshal.PtrToStringUTF8(entry.Name)!, entry.Uid, entry.Gid);
+    static User ToUser(in Passwd entry) => new(Marshal.PtrToStringUTF8(entry.Name)!, entry.Uid, entry.Gid, Marshal.PtrToStringUTF8(entry.Directory)!);
 
     static Group ToGroup(in GroupEntry entry)
     {

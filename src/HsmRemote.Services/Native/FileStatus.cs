@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using Microsoft.Win32.SafeHandles;
 
 namespace HsmRemote.Services.Native;
 
@@ -7,6 +8,7 @@ namespace HsmRemote.Services.Native;
 [StructLayout(LayoutKind.Sequential, Size = 256)]
 partial struct FileStatus
 {
+    const uint BasicStatistics = 0x7FF; // STATX_BASIC_STATS
     const ushort TypeMask = 0xF000;
     const ushort Socket = 0xC000;
     const ushort Symlink = 0xA000;
@@ -44,8 +46,12 @@ partial struct FileStatus
 
     internal readonly bool GroupMayWrite => (mode & 0x10) != 0;
 
+    internal readonly bool OthersMayWrite => (mode & 0x2) != 0;
+
     /// <summary>Whether it is the same file, by whatever path and in whatever mount namespace it was found.</summary>
     internal readonly bool IsSameFileAs(in FileStatus other) => Inode == other.Inode && device == other.device;
+
+    internal readonly bool IsOnSameDeviceAs(in FileStatus other) => device == other.device;
 
     internal readonly string TypeName => (mode & TypeMask) switch
     {
@@ -73,13 +79,23 @@ partial struct FileStatus
         return TryRead(path, SymlinkNoFollow, out status);
     }
 
+    /// <summary>The same of a name in a directory that is held open, a link itself included; with an empty name, of what is held open.</summary>
+    internal static int TryReadAt(SafeFileHandle directory, string name, out FileStatus status)
+    {
+        const int SymlinkNoFollow = 0x100; // AT_SYMLINK_NOFOLLOW
+        const int EmptyPath = 0x1000; // AT_EMPTY_PATH
+        return statx(directory, name, SymlinkNoFollow | EmptyPath, BasicStatistics, out status) < 0 ? Marshal.GetLastPInvokeError() : 0;
+    }
+
     static int TryRead(string path, int flags, out FileStatus status)
     {
         const int CurrentDirectory = -100; // AT_FDCWD
-        const uint BasicStatistics = 0x7FF; // STATX_BASIC_STATS
         return statx(CurrentDirectory, path, flags, BasicStatistics, out status) < 0 ? Marshal.GetLastPInvokeError() : 0;
     }
 
     [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     private static partial int statx(int directory, string path, int flags, uint mask, out FileStatus status);
+
+    [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int statx(SafeFileHandle directory, string path, int flags, uint mask, out FileStatus status);
 }

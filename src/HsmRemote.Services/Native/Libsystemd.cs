@@ -20,6 +20,15 @@ static partial class Libsystemd
     internal static partial int sd_bus_open_system(out BusHandle bus);
 
     [LibraryImport(Library)]
+    internal static partial int sd_bus_new(out BusHandle bus);
+
+    [LibraryImport(Library, StringMarshalling = StringMarshalling.Utf8)]
+    internal static partial int sd_bus_set_address(BusHandle bus, string address);
+
+    [LibraryImport(Library)]
+    internal static partial int sd_bus_start(BusHandle bus);
+
+    [LibraryImport(Library)]
     internal static partial nint sd_bus_flush_close_unref(nint bus);
 
     [LibraryImport(Library)]

@@ -254,15 +254,31 @@ sealed class P11KitRpcClient : IAsyncDisposable
     internal async Task<IReadOnlyList<RpcAttribute>> GetAttributeValueAsync(
         ulong session, ulong @object, IReadOnlyList<uint> types, CancellationToken cancellationToken)
     {
-        Begin(RpcCall.GetAttributeValue);
-        request.Ulong(session);
-        request.Ulong(@object);
-        request.AttributeBuffers(types, RpcLimits.Bytes);
-        var (attributes, returnValue) = await CallAsync(
-            RpcCall.GetAttributeValue, (ref reply) => (reply.Attributes(types, RpcLimits.Bytes), reply.Ulong()), cancellationToken);
-        return returnValue is ReturnValue.Ok or ReturnValue.AttributeSensitive or ReturnValue.AttributeTypeInvalid
-            ? attributes
-            : throw new Pkcs11ErrorException(RpcCall.GetAttributeValue.Function, returnValue);
+        var (attributes, returnValue) = await AskAsync(types, RpcLimits.Bytes);
+        if (returnValue is not ReturnValue.BufferTooSmall)
+            return attributes;
+
+        // One is larger. Which one is not said, so that each that has no value is asked for alone.
+        for (var i = 0; i < attributes.Length; i++)
+        {
+            if (attributes[i].Value is null && RpcAttribute.FixedLength(types[i]) is null)
+                attributes[i] = (await AskAsync([types[i]], RpcLimits.LargeValue)).Attributes[0];
+        }
+
+        return attributes;
+
+        async Task<(RpcAttribute[] Attributes, ulong ReturnValue)> AskAsync(IReadOnlyList<uint> asked, int capacity)
+        {
+            Begin(RpcCall.GetAttributeValue);
+            request.Ulong(session);
+            request.Ulong(@object);
+            request.AttributeBuffers(asked, capacity);
+            var answer = await CallAsync(
+                RpcCall.GetAttributeValue, (ref reply) => (Attributes: reply.Attributes(asked, capacity), ReturnValue: reply.Ulong()), cancellationToken);
+            return answer.ReturnValue is ReturnValue.Ok or ReturnValue.AttributeSensitive or ReturnValue.AttributeTypeInvalid or ReturnValue.BufferTooSmall
+                ? answer
+                : throw new Pkcs11ErrorException(RpcCall.GetAttributeValue.Function, answer.ReturnValue);
+        }
     }
 
     /// <summary>Signs with a mechanism that takes no parameter (CKM_ECDSA, CKM_SHA256_RSA_PKCS).</summary>

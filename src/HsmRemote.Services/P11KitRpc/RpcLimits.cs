@@ -19,4 +19,7 @@ static class RpcLimits
 
     /// <summary>A signature, random bytes, or an attribute's value.</summary>
     internal const int Bytes = 16 * 1024;
+
+    /// <summary>An attribute's value, when it is asked for alone because it is larger.</summary>
+    internal const int LargeValue = 512 * 1024;
 }

@@ -20,7 +20,15 @@ static class Pkcs11Module
     /// <param name="tokenFailed">Told of each token that cannot be read; the others are listed.</param>
     /// <exception cref="Pkcs11ErrorException">A function failed, and nothing can be listed.</exception>
     /// <exception cref="UnmanagedException">The library cannot be loaded, or is no PKCS #11 module.</exception>
-    internal static IReadOnlyList<Pkcs11Token> ReadTokens(string? name, string path, Action<Pkcs11ErrorException> tokenFailed)
+    internal static IReadOnlyList<Pkcs11Token> ReadTokens(string? name, string path, Action<Pkcs11ErrorException> tokenFailed) =>
+        Use(path, library => ReadTokens(library, name, path, tokenFailed));
+
+    /// <summary>Does something with a module that is initialised.</summary>
+    /// <param name="path">Its library.</param>
+    /// <param name="work">What to do; it may leave nothing behind.</param>
+    /// <exception cref="Pkcs11ErrorException">A function failed.</exception>
+    /// <exception cref="UnmanagedException">The library cannot be loaded, or is no PKCS #11 module.</exception>
+    internal static T Use<T>(string path, Func<Pkcs11Library, T> work)
     {
         lock (Turns.GetOrAdd(path, _ => new Lock()))
         {
@@ -33,7 +41,7 @@ static class Pkcs11Module
                 Check(initialized, "C_Initialize");
             try
             {
-                return ReadTokens(library, name, path, tokenFailed);
+                return work(library);
             }
             finally
             {
@@ -44,7 +52,7 @@ static class Pkcs11Module
         }
     }
 
-    static List<Pkcs11Token> ReadTokens(Pkcs11Library library, string? name, string path, Action<Pkcs11ErrorException> tokenFailed)
+    internal static List<Pkcs11Token> ReadTokens(Pkcs11Library library, string? name, string path, Action<Pkcs11ErrorException> tokenFailed)
     {
         List<Pkcs11Token> tokens = [];
         foreach (var slotId in ReadSlots(library))
@@ -116,7 +124,7 @@ static class Pkcs11Module
         UtcTime = token.UtcTime,
     };
 
-    static void Check(CKR result, string function)
+    internal static void Check(CKR result, string function)
     {
         if (result != CKR.CKR_OK)
             throw new Pkcs11ErrorException(function, (ulong)result);

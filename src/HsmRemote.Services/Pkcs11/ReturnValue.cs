@@ -21,6 +21,7 @@ static class ReturnValue
     internal const ulong UserAlreadyLoggedIn = 0x100;
     internal const ulong UserNotLoggedIn = 0x101;
     internal const ulong UserPinNotInitialized = 0x102;
+    internal const ulong BufferTooSmall = 0x150;
 
     const ulong VendorDefined = 0x80000000;
 

@@ -1,24 +1,33 @@
 using System.Runtime.InteropServices;
 using System.Text;
 using HsmRemote.Services.Native;
-using Microsoft.Win32.SafeHandles;
+using static HsmRemote.Services.Native.FileCalls;
 
 namespace HsmRemote.Services.Plan;
 
 /// <summary>A file as it is or is to be: content, mode, owner.</summary>
 sealed record FileImage(byte[] Content, UnixFileMode Mode, uint UserId, uint GroupId)
 {
-    /// <summary>A file that HsmRemote writes for everybody to read: root's, 0644.</summary>
-    internal static FileImage Ours(string content) => new(
-        Encoding.UTF8.GetBytes(content), UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead | UnixFileMode.OtherRead, 0, 0);
+    const UnixFileMode WriteOfOthers = UnixFileMode.GroupWrite | UnixFileMode.OtherWrite;
+
+    /// <summary>A file that HsmRemote writes for everybody to read: root's, or the user's whose instance it is of, 0644.</summary>
+    internal static FileImage Ours(string content, P11KitServerScope scope = P11KitServerScope.System) => new(
+        Encoding.UTF8.GetBytes(content), UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead | UnixFileMode.OtherRead,
+        scope == P11KitServerScope.User ? Accounts.geteuid() : 0, scope == P11KitServerScope.User ? Accounts.getegid() : 0);
+
+    /// <summary>The same file with other content, which nobody but its owner may write.</summary>
+    internal FileImage With(byte[] content) => this with { Content = content, Mode = Mode & ~WriteOfOthers };
 
     internal bool IsSame(FileImage? other) =>
         other is not null && Mode == other.Mode && UserId == other.UserId && GroupId == other.GroupId && Content.AsSpan().SequenceEqual(other.Content);
 }
 
 /// <summary>Files are replaced whole: a reader, or a crash at any moment, meets the old file or the new one.</summary>
-static partial class AtomicFile
+static class AtomicFile
 {
+    // systemd and p11-kit read files by their endings: this is one that they do not know.
+    const string Ending = ".hsmremote";
+
     /// <summary>What is at a path, or null when nothing is. Follows a link.</summary>
     internal static FileImage? Read(string path)
     {
@@ -33,66 +42,62 @@ static partial class AtomicFile
     /// <summary>Puts a file in place: written beside, synchronised, renamed over, and the directory synchronised.</summary>
     internal static void Write(string path, FileImage image)
     {
-        // A link is the administrator's: what it leads to is replaced, not the link.
-        var target = FinalPath.Of(path);
-        var directory = Path.GetDirectoryName(target)!;
-        // systemd and p11-kit read files by their endings: this one has none that they know.
-        var beside = Path.Combine(directory, $".{Path.GetFileName(target)}.{Path.GetRandomFileName()}.new");
+        // An administrator's link stays: what it leads to is replaced.
+        using var place = Place.Open(path);
+        // p11-kit reads every file of a directory of modules, whatever it is called: there a file is made ready in the one above.
+        using var above = IsModuleDirectory(place.DirectoryPath) ? Place.Open(place.DirectoryPath) : null;
+        var ready = (above ?? place).Directory;
+        RemoveLeftovers(Path.Combine((above ?? place).DirectoryPath, place.Name));
+        var beside = $"{Prefix(place.Name)}{Path.GetRandomFileName()}{Ending}";
         try
         {
             // 0600 before the first byte, whatever the mode will be: the content may be a secret.
-            var options = new FileStreamOptions
+            using (var file = openat(ready, beside, WriteOnly | Create | Exclusive | NoFollow | CloseOnExec, 0x180))
             {
-                Mode = FileMode.CreateNew,
-                Access = FileAccess.Write,
-                UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite,
-            };
-            using (var stream = new FileStream(beside, options))
-            {
-                stream.Write(image.Content);
-                Check(fchown(stream.SafeFileHandle, image.UserId, image.GroupId), beside);
-                File.SetUnixFileMode(stream.SafeFileHandle, image.Mode);
-                stream.Flush(flushToDisk: true);
+                if (file.IsInvalid)
+                    throw Failure(Path.Combine((above ?? place).DirectoryPath, beside));
+                RandomAccess.Write(file, image.Content, 0);
+                Check(fchown(file, image.UserId, image.GroupId), path);
+                Check(fchmod(file, (uint)image.Mode), path);
+                Check(fsync(file), path);
             }
 
-            File.Move(beside, target, overwrite: true);
-            SynchronizeDirectory(directory);
+            Check(renameat(ready, beside, place.Directory, place.Name), path);
         }
         catch
         {
-            File.Delete(beside);
+            _ = unlinkat(ready, beside, 0);
             throw;
         }
+
+        place.Synchronize();
     }
 
+    /// <summary>Removes a file, or a link itself; nothing there is fine.</summary>
     internal static void Delete(string path)
     {
-        File.Delete(path);
-        SynchronizeDirectory(Path.GetDirectoryName(path)!);
+        using var place = Place.Open(path, followLast: false);
+        if (unlinkat(place.Directory, place.Name, 0) < 0 && Marshal.GetLastPInvokeError() != Errno.ENOENT)
+            throw Failure(path);
+        place.Synchronize();
     }
 
-    static void SynchronizeDirectory(string path)
+    /// <summary>Removes what a run that was killed left beside a file. The caller sees to it that no other run is writing it.</summary>
+    internal static void RemoveLeftovers(string path)
     {
-        // A rename is on disk only when its directory is. .NET opens no directories, so this asks the system itself.
-        const int CloseOnExec = 0x80000;
-        using var handle = open(path, CloseOnExec);
-        if (handle.IsInvalid)
-            throw new IOException($"{path}: {Marshal.GetLastPInvokeErrorMessage()}");
-        Check(fsync(handle), path);
+        var directory = Path.GetDirectoryName(path)!;
+        if (!Directory.Exists(directory))
+            return;
+        var prefix = Prefix(Path.GetFileName(path));
+        // Not by a pattern: a name may have characters that mean something in one.
+        foreach (var left in Directory.EnumerateFiles(directory).Where(file =>
+            Path.GetFileName(file) is var name && name.StartsWith(prefix, StringComparison.Ordinal) && name.EndsWith(Ending, StringComparison.Ordinal)))
+            Delete(left);
     }
 
-    static void Check(int result, string path)
-    {
-        if (result < 0)
-            throw new IOException($"{path}: {Marshal.GetLastPInvokeErrorMessage()}");
-    }
+    static bool IsModuleDirectory(string directory) =>
+        directory.EndsWith("/pkcs11/modules", StringComparison.Ordinal)
+        && FileStatus.TryRead(directory, out var own) == 0 && FileStatus.TryRead(Path.GetDirectoryName(directory)!, out var other) == 0 && own.IsOnSameDeviceAs(other);
 
-    [LibraryImport("libc", SetLastError = true)]
-    private static partial int fchown(SafeFileHandle file, uint user, uint group);
-
-    [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
-    private static partial SafeFileHandle open(string path, int flags);
-
-    [LibraryImport("libc", SetLastError = true)]
-    private static partial int fsync(SafeFileHandle file);
+    static string Prefix(string name) => $".{name}.";
 }

@@ -5,6 +5,12 @@ abstract class PlanStep(PlannedChange change)
 {
     internal PlannedChange Change { get; } = change;
 
+    /// <summary>Whether there is no way back, by intention: what it did stays when a later step fails.</summary>
+    internal virtual bool Stays => false;
+
+    /// <summary>Whether it is taken back also when it failed itself, since that may be halfway. Its way back then bears that.</summary>
+    internal virtual bool IsUndoneWhenFailed => false;
+
     /// <summary>Makes the change.</summary>
     internal abstract Task ApplyAsync(CancellationToken cancellationToken);
 
@@ -45,9 +51,7 @@ sealed class ChangePlan(string name, IReadOnlyList<PlanStep> steps, IDisposable 
                 throw new HsmRemoteException(
                     "ChangeFailed", (e as HsmRemoteException)?.Kind ?? FailureKind.InvalidOperation,
                     $"Step {i + 1} of {steps.Count} for '{Name}' failed: {Lower(change.Description)}: {e.Message.TrimEnd('.')}. "
-                    + (notUndone.Count == 0
-                        ? "The steps before it were undone: nothing has changed."
-                        : $"Not all could be undone; still changed: {string.Join("; ", notUndone)}."),
+                    + Outcome([.. steps.Take(i).Where(s => s.Stays).Select(s => Lower(s.Change.Description))], notUndone),
                     (e as HsmRemoteException)?.Remedy ?? "Mend the cause and run the command again.", change.Target, e);
             }
         }
@@ -57,7 +61,7 @@ sealed class ChangePlan(string name, IReadOnlyList<PlanStep> steps, IDisposable 
     async Task<List<string>> UndoAsync(int failed, IReporter reporter)
     {
         List<string> failures = [];
-        foreach (var step in steps.Take(failed).Reverse())
+        foreach (var step in steps.Take(steps[failed].IsUndoneWhenFailed ? failed + 1 : failed).Reverse())
             await TryAsync(step, step.UndoAsync);
         foreach (var step in steps.Take(failed + 1).Reverse())
             await TryAsync(step, step.SettleAsync);
@@ -78,6 +82,11 @@ sealed class ChangePlan(string name, IReadOnlyList<PlanStep> steps, IDisposable 
     }
 
     public void Dispose() => systemd.Dispose();
+
+    static string Outcome(List<string> staying, List<string> notUndone) =>
+        notUndone.Count > 0 ? $"Not all could be undone; still changed: {string.Join("; ", staying.Concat(notUndone))}."
+        : staying.Count > 0 ? $"The steps before it were undone, except: {string.Join("; ", staying)}. Nothing else has changed."
+        : "The steps before it were undone: nothing has changed.";
 
     static string Lower(string sentence) => char.ToLowerInvariant(sentence[0]) + sentence[1..];
 }

@@ -1,5 +1,7 @@
 using System.Text;
 using DiffPlex.Renderer;
+using HsmRemote.Services.Native;
+using static HsmRemote.Services.Native.FileCalls;
 
 namespace HsmRemote.Services.Plan;
 
@@ -15,6 +17,8 @@ sealed class WriteFileStep(string path, FileImage? before, FileImage after, Func
         before is null ? $"Create the file {path}" : $"Replace the file {path}{Attributes(before, after)}",
         Diff(path, before, after, show ?? Content)))
 {
+    internal override bool IsUndoneWhenFailed => true;
+
     internal override Task ApplyAsync(CancellationToken cancellationToken)
     {
         AtomicFile.Write(path, after);
@@ -25,7 +29,7 @@ sealed class WriteFileStep(string path, FileImage? before, FileImage after, Func
     {
         if (before is null)
             AtomicFile.Delete(path);
-        else
+        else if (!before.IsSame(AtomicFile.Read(path)))
             AtomicFile.Write(path, before);
         return Task.CompletedTask;
     }
@@ -44,27 +48,35 @@ sealed class WriteFileStep(string path, FileImage? before, FileImage after, Func
     static string Content(FileImage image) => Encoding.UTF8.GetString(image.Content);
 }
 
-/// <summary>A file is removed.</summary>
+/// <summary>A file is removed; of a link, the link itself.</summary>
 sealed class RemoveFileStep(string path) : PlanStep(new PlannedChange(ChangeKind.RemoveFile, path, $"Remove the file {path}"))
 {
     FileImage? before;
+    string? link;
+
+    internal override bool IsUndoneWhenFailed => true;
 
     internal override Task ApplyAsync(CancellationToken cancellationToken)
     {
-        before = AtomicFile.Read(path);
+        link = new FileInfo(path).LinkTarget;
+        before = link is null ? AtomicFile.Read(path) : null;
         AtomicFile.Delete(path);
         return Task.CompletedTask;
     }
 
     internal override Task UndoAsync()
     {
-        if (before is not null)
+        if (new FileInfo(path) is { Exists: true } or { LinkTarget: not null })
+            return Task.CompletedTask;
+        if (link is not null)
+            File.CreateSymbolicLink(path, link);
+        else if (before is not null)
             AtomicFile.Write(path, before);
         return Task.CompletedTask;
     }
 }
 
-/// <summary>A directory is created, 0755 and the caller's.</summary>
+/// <summary>A directory is created, 0755 and the caller's. The one above it is there.</summary>
 sealed class CreateDirectoryStep(string path)
     : PlanStep(new PlannedChange(ChangeKind.CreateDirectory, path, $"Create the directory {path}"))
 {
@@ -72,15 +84,35 @@ sealed class CreateDirectoryStep(string path)
         UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute
         | UnixFileMode.GroupRead | UnixFileMode.GroupExecute | UnixFileMode.OtherRead | UnixFileMode.OtherExecute;
 
+    bool isMade;
+
+    internal override bool IsUndoneWhenFailed => true;
+
     internal override Task ApplyAsync(CancellationToken cancellationToken)
     {
-        Directory.CreateDirectory(path, Mode);
+        Make(path, Mode, ref isMade);
         return Task.CompletedTask;
+    }
+
+    internal static void Make(string path, UnixFileMode mode, ref bool isMade)
+    {
+        using var place = Place.Open(path);
+        Check(mkdirat(place.Directory, place.Name, (uint)mode), path);
+        isMade = true;
+        // The caller's umask(2) may have taken something away.
+        using (var made = openat(place.Directory, place.Name, DirectoryOnly | NoFollow | CloseOnExec, 0))
+        {
+            Check(made.IsInvalid ? -1 : 0, path);
+            Check(fchmod(made, (uint)mode), path);
+        }
+
+        place.Synchronize();
     }
 
     internal override Task UndoAsync()
     {
-        Directory.Delete(path);
+        if (isMade)
+            RemoveDirectoryStep.Remove(path);
         return Task.CompletedTask;
     }
 }
@@ -91,13 +123,15 @@ sealed class RemoveDirectoryStep(string path)
 {
     UnixFileMode? mode;
 
+    internal override bool IsUndoneWhenFailed => true;
+
     internal override Task ApplyAsync(CancellationToken cancellationToken)
     {
         // systemd removes some of its own accord when the unit stops.
         if (Directory.Exists(path) && !Directory.EnumerateFileSystemEntries(path).Any())
         {
             mode = File.GetUnixFileMode(path);
-            Directory.Delete(path);
+            Remove(path);
         }
 
         return Task.CompletedTask;
@@ -105,8 +139,16 @@ sealed class RemoveDirectoryStep(string path)
 
     internal override Task UndoAsync()
     {
-        if (mode is { } known)
-            Directory.CreateDirectory(path, known);
+        var isMade = false;
+        if (mode is { } known && !Directory.Exists(path))
+            CreateDirectoryStep.Make(path, known, ref isMade);
         return Task.CompletedTask;
+    }
+
+    internal static void Remove(string path)
+    {
+        using var place = Place.Open(path, followLast: false);
+        Check(unlinkat(place.Directory, place.Name, FileCalls.RemoveDirectory), path);
+        place.Synchronize();
     }
 }

@@ -45,10 +45,18 @@ sealed class UnitStep : PlanStep
         cancellation => systemd.Restart(unit, cancellation),
         settle: () => systemd.Restart(unit, CancellationToken.None));
 
-    internal static UnitStep Stop(ISystemdManager systemd, string unit) => new(
+    /// <param name="systemd">Its systemd.</param>
+    /// <param name="unit">The unit.</param>
+    /// <param name="returns">Whether it is started on the way back: not what its socket starts, and what would keep the socket from it.</param>
+    internal static UnitStep Stop(ISystemdManager systemd, string unit, bool returns = true) => new(
         new PlannedChange(ChangeKind.StopUnit, unit, $"Stop {unit}"),
-        cancellation => systemd.Stop(unit, cancellation),
-        settle: () => systemd.Start(unit, CancellationToken.None));
+        cancellation =>
+        {
+            systemd.Stop(unit, cancellation);
+            // One that ended badly stays in memory otherwise, even without its file.
+            systemd.ResetFailed(unit);
+        },
+        settle: returns ? () => systemd.Start(unit, CancellationToken.None) : null);
 
     /// <summary>The connections that are open end: each is an instance of the template. There is no way back for them.</summary>
     internal static UnitStep StopConnections(ISystemdManager systemd, string pattern, int count) => new(

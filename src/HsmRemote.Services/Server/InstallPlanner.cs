@@ -8,78 +8,128 @@ namespace HsmRemote.Services.Server;
 /// <summary>What is missing for an instance to be as it should: groups, files, units, in the order in which they are needed.</summary>
 static class InstallPlanner
 {
-    const UnixFileMode DefaultSocketMode = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead | UnixFileMode.GroupWrite;
-
     internal static async Task<IChangePlan> PlanAsync(
-        ISystemdManager systemd, P11KitServerSpec spec, IReporter reporter, CancellationToken cancellationToken)
+        SystemdManagers managers, P11KitServerSpec spec, IReporter reporter, CancellationToken cancellationToken)
     {
-        var layout = new InstanceLayout(spec.Name);
-        InstanceRules.CheckUnitsAreFree(systemd, layout);
-        var servers = ServerInventory.List(systemd, reporter);
-        var installed = servers.FirstOrDefault(s => string.Equals(s.Name, spec.Name, StringComparison.Ordinal));
-        var wanted = Decide(spec, layout, installed);
+        var servers = ServerInventory.List(managers, reporter);
+        var same = servers.Where(s => string.Equals(s.Name, spec.Name, StringComparison.Ordinal)).ToList();
+        var layout = new InstanceLayout(spec.Name, spec.Scope ?? DefaultScope(same));
+        var systemd = managers[layout.Scope];
+        var installed = same.Find(s => s.Scope == layout.Scope);
+        // Of the other scope, and the caller's to remove: it moves here.
+        var moving = Caller.IsRoot ? same.Find(s => s.Scope != layout.Scope && s.IsManaged) : null;
+        var adoption = Adoption.Of(systemd, layout, installed, spec.Adopt);
+        InstanceRules.CheckUnitsAreFree(systemd, layout, adoption is not null);
+
+        var wanted = InstanceDecision.Of(spec, layout, installed, moving, systemd, reporter);
         InstanceRules.CheckSocketPath(wanted.SocketPath, spec.Name, servers);
-        InstanceRules.CheckGroup(wanted.Group, spec.GroupId);
+        if (layout.Scope == P11KitServerScope.System)
+        {
+            InstanceRules.CheckGroup(wanted.Group, spec.GroupId);
+            InstanceRules.CheckConfigDirectory(layout);
+        }
+
         var target = spec.TargetUri is null ? null : TargetUriPolicy.Apply(spec.TargetUri, reporter);
 
-        var units = new Dictionary<string, string>(StringComparer.Ordinal)
-        {
-            [layout.SocketUnitPath] = InstanceUnits.Socket(wanted),
-            [layout.ServiceTemplatePath] = InstanceUnits.Service(wanted, P11KitInstallation.Command(), [SoftHsmStore.Directory()]),
-        };
-        var unitSteps = units.Select(unit => Ensure(unit.Key, unit.Value)).OfType<PlanStep>().ToList();
+        var packages = await PackagePlanner.PlanAsync(spec, cancellationToken);
+        var config = TargetFile.Read(spec.Name, layout.ConfigPath);
+        var p11Kit = P11KitInstallation.Command(isToBeInstalled: packages is not null);
+        var form = InstanceForm.Of(
+            wanted, p11Kit, () => P11KitInstallation.CanBeActivated(packages is not null), config.OtherVariables, SandboxDirectives.For(wanted.Sandbox, layout.Scope, reporter));
+        InstanceRules.CheckForm(wanted, form);
+        var unitSteps = form.Units.Select(unit => Ensure(layout, unit.Key, unit.Value)).OfType<PlanStep>().ToList();
         if (unitSteps.Count > 0)
-            await UnitVerifier.VerifyAsync(units.ToDictionary(u => Path.GetFileName(u.Key), u => u.Value, StringComparer.Ordinal), cancellationToken);
+        {
+            // systemd complains of a program that is not there, which it will be by then.
+            await UnitVerifier.VerifyAsync(
+                packages is null ? form.Units : form.Units.ToDictionary(u => u.Key, u => u.Value.Replace(p11Kit, "/bin/sh", StringComparison.Ordinal), StringComparer.Ordinal),
+                cancellationToken, layout.Scope);
+        }
 
-        var socket = systemd.Load(layout.SocketUnit);
-        var isActive = socket?.Text("ActiveState") is "active";
-        // A socket keeps what it was started with; stopped under its old configuration, it takes its old path with it.
-        var restart = isActive && unitSteps.Exists(s => string.Equals(s.Change.Target, layout.SocketUnitPath, StringComparison.Ordinal));
+        // Those of another mode.
+        var gone = layout.Units.Where(unit => !form.Units.ContainsKey(unit) && File.Exists(layout.UnitPath(unit))).ToList();
+        bool Changes(string unit) => gone.Contains(unit, StringComparer.Ordinal)
+            || unitSteps.Exists(s => string.Equals(s.Change.Target, layout.UnitPath(unit), StringComparison.Ordinal));
+        // No target given: one that is there stays, and a new file exposes nothing.
+        var retarget = target is not null || !config.Exists
+            ? config.Retarget(target ?? (installed ?? moving)?.TargetUri ?? [], layout.Scope)
+            : null;
 
         List<PlanStep> steps = [];
-        if (!Directory.Exists(layout.ConfigDirectory))
-            steps.Add(new CreateDirectoryStep(layout.ConfigDirectory));
-        var newGroup = Accounts.FindGroup(wanted.Group) is null;
-        var ownedGroup = InstanceGroup.Owned(layout);
+        if (packages is not null)
+            steps.Add(packages);
+        // What runs keeps what it was started with; stopped under its old configuration, a socket takes its old path with it.
+        var socketStops = IsRunning(systemd, layout.SocketUnit) && Changes(layout.SocketUnit);
+        // A service has read its target when it was started, and holds the socket that it was given.
+        var serviceStops = IsRunning(systemd, layout.Service) && (Changes(layout.Service) || socketStops || retarget is not null || adoption is not null);
+        if (socketStops)
+            steps.Add(UnitStep.Stop(systemd, layout.SocketUnit));
+        if (serviceStops)
+            steps.Add(UnitStep.Stop(systemd, layout.Service, returns: systemd.Load(layout.SocketUnit) is null));
+        if (gone.Contains(layout.ServiceTemplate, StringComparer.Ordinal))
+            UninstallPlanner.EndConnections(systemd, layout, steps);
+        steps.AddRange(new[] { layout.SocketUnit, layout.Service }
+            .Where(unit => !string.Equals(unit, form.Listener, StringComparison.Ordinal) && systemd.FileState(unit) is "enabled")
+            .Select(unit => UnitStep.Disable(systemd, unit)));
+
+        // What tells of the old form goes after it, and the units come before what belongs to them: a run that was cut short
+        // is found, and finished by the next.
+        var newGroup = layout.Scope == P11KitServerScope.System && Accounts.FindGroup(wanted.Group) is null;
+        RemoveOldForm(managers, wanted, installed, InstanceGroup.Owned(layout), newGroup, steps, reporter);
+        if (adoption is not null)
+        {
+            AddDirectories(layout.ConfigDirectory, steps);
+            steps.AddRange(adoption.Save());
+        }
+
+        AddDirectories(layout.UnitDirectory, steps);
+        steps.AddRange(unitSteps);
+        foreach (var unit in gone.Where(unit => adoption is null))
+            UninstallPlanner.AddDirectory($"{layout.UnitPath(unit)}.d", null, steps, reporter);
+        steps.AddRange(gone.Select(unit => new RemoveFileStep(layout.UnitPath(unit))));
+        AddDirectories(layout.ConfigDirectory, steps);
         if (newGroup)
         {
-            if (Ensure(layout.SysusersPath, InstanceGroup.SysusersFile(spec.Name, wanted.Group, spec.GroupId)) is { } sysusers)
+            if (Ensure(layout.SysusersPath, InstanceGroup.SysusersFile(spec.Name, wanted.Group, spec.GroupId), layout.Scope) is { } sysusers)
                 steps.Add(sysusers);
             steps.Add(new CreateGroupStep(wanted.Group, spec.GroupId, layout.SysusersPath));
         }
 
-        var config = TargetFile.Read(spec.Name, layout.ConfigPath);
-        // No target given: one that is there stays, and a new file exposes nothing.
-        if ((target is not null || !config.Exists) && config.Retarget(target ?? []) is { } retarget)
+        if (retarget is not null)
             steps.Add(retarget);
 
-        if (restart)
-            steps.Add(UnitStep.Stop(systemd, layout.SocketUnit));
-        steps.AddRange(unitSteps);
-        if (unitSteps.Count > 0 || socket?.Flag("NeedDaemonReload") is true)
+        // Before the reload: systemd 257 takes a link that it has not seen for units that have changed.
+        var enables = systemd.FileState(form.Listener) is not "enabled";
+        if (enables)
+            steps.Add(UnitStep.Enable(systemd, form.Listener));
+        if (unitSteps.Count + gone.Count > 0 || enables || systemd.Load(form.Listener)?.Flag("NeedDaemonReload") is true)
             steps.Add(UnitStep.Reload(systemd));
-        if (systemd.FileState(layout.SocketUnit) is not "enabled")
-            steps.Add(UnitStep.Enable(systemd, layout.SocketUnit));
-        if (restart || !isActive)
-            steps.Add(UnitStep.Start(systemd, layout.SocketUnit));
+        var listenerStops = string.Equals(form.Listener, layout.SocketUnit, StringComparison.Ordinal) ? socketStops : serviceStops;
+        if (listenerStops || !IsRunning(systemd, form.Listener))
+            steps.Add(UnitStep.Start(systemd, form.Listener));
 
-        RemoveOldForm(systemd, wanted, installed, ownedGroup, newGroup, steps, reporter);
-        return new ChangePlan(spec.Name, steps, systemd);
+        if (moving is not null)
+            steps.AddRange(UninstallPlanner.Steps(managers, new InstanceLayout(spec.Name, moving.Scope), moving, reporter));
+        return new ChangePlan(spec.Name, steps, managers);
     }
 
-    /// <summary>What was given, else what is installed, else the default.</summary>
-    static InstanceState Decide(P11KitServerSpec spec, InstanceLayout layout, P11KitServer? installed) => new(
-        layout,
-        spec.SocketPath ?? installed?.SocketPath ?? layout.DefaultSocketPath,
-        spec.SocketMode ?? (installed?.SocketMode is { } mode ? (UnixFileMode)Convert.ToInt32(mode, 8) : DefaultSocketMode),
-        spec.Group
-        ?? (spec.GroupId is { } id ? Accounts.FindGroup(id)?.Name ?? spec.Name : null)
-        ?? installed?.Group
-        ?? "root");
+    static P11KitServerScope DefaultScope(List<P11KitServer> same) =>
+        same.Exists(s => s.Scope == P11KitServerScope.User) && (same.Count == 1 || !Caller.IsRoot) ? P11KitServerScope.User : P11KitServerScope.System;
+
+    static bool IsRunning(ISystemdManager systemd, string unit) => systemd.Load(unit)?.Text("ActiveState") is not (null or "inactive" or "failed");
+
+    /// <summary>A directory that is missing, and those above it, once.</summary>
+    static void AddDirectories(string wanted, List<PlanStep> steps)
+    {
+        Stack<string> missing = [];
+        for (var directory = wanted; !Directory.Exists(directory); directory = Path.GetDirectoryName(directory)!)
+            missing.Push(directory);
+        steps.AddRange(missing.Where(path => !steps.Exists(s => string.Equals(s.Change.Target, path, StringComparison.Ordinal))).Select(path => new CreateDirectoryStep(path)));
+    }
 
     /// <summary>A socket directory and a group that the instance had, and has no more.</summary>
     static void RemoveOldForm(
-        ISystemdManager systemd, InstanceState wanted, P11KitServer? installed, string? ownedGroup, bool newGroup, List<PlanStep> steps, IReporter reporter)
+        SystemdManagers managers, InstanceState wanted, P11KitServer? installed, string? ownedGroup, bool newGroup, List<PlanStep> steps, IReporter reporter)
     {
         if (installed?.SocketPath is { } old && !string.Equals(old, wanted.SocketPath, StringComparison.Ordinal)
             && UninstallPlanner.RuntimeDirectory(old) is { } directory
@@ -88,17 +138,19 @@ static class InstallPlanner
 
         if (ownedGroup is null || string.Equals(ownedGroup, wanted.Group, StringComparison.Ordinal))
             return;
-        if (InstanceGroup.Release(systemd, wanted.Layout, ownedGroup, reporter) is { } release)
+        if (InstanceGroup.Release(managers[P11KitServerScope.System], wanted.Layout, ownedGroup, reporter) is { } release)
             steps.Add(release);
         if (!newGroup)
             steps.Add(new RemoveFileStep(wanted.Layout.SysusersPath));
     }
 
+    static WriteFileStep? Ensure(InstanceLayout layout, string unit, string content) => Ensure(layout.UnitPath(unit), content, layout.Scope);
+
     /// <summary>The step that makes a file of ours be as it should, or null when it is.</summary>
-    static WriteFileStep? Ensure(string path, string content)
+    static WriteFileStep? Ensure(string path, string content, P11KitServerScope scope)
     {
         var before = AtomicFile.Read(path);
-        var after = FileImage.Ours(content);
+        var after = FileImage.Ours(content, scope);
         return after.IsSame(before) ? null : new WriteFileStep(path, before, after);
     }
 }

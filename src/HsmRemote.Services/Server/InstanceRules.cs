@@ -9,9 +9,11 @@ namespace HsmRemote.Services.Server;
 /// <summary>What an instance's name, socket and group may be. All of it is checked before anything is changed.</summary>
 static partial class InstanceRules
 {
+    internal static bool IsName(string name) => Name().IsMatch(name);
+
     internal static void CheckName(string name)
     {
-        if (!Name().IsMatch(name))
+        if (!IsName(name))
         {
             throw new HsmRemoteException(
                 "NameInvalid", FailureKind.InvalidArgument,
@@ -21,24 +23,44 @@ static partial class InstanceRules
     }
 
     /// <summary>Refuses a name whose units are somebody else's, and units that are masked.</summary>
-    internal static void CheckUnitsAreFree(ISystemdManager systemd, InstanceLayout layout)
+    /// <param name="systemd">The systemd of the instance.</param>
+    /// <param name="layout">The instance.</param>
+    /// <param name="adopts">Whether units of somebody else are what is to be taken over.</param>
+    internal static void CheckUnitsAreFree(ISystemdManager systemd, InstanceLayout layout, bool adopts)
     {
-        foreach (var unit in new[] { layout.SocketUnit, layout.ServiceTemplate, $"{layout.Name}.service" })
+        foreach (var unit in layout.Units)
         {
             var state = systemd.FileState(unit);
             if (state.StartsWith("masked", StringComparison.Ordinal))
             {
                 throw new HsmRemoteException(
-                    "UnitMasked", FailureKind.InvalidOperation, $"{unit} is masked, so it cannot be started.", $"Run: systemctl unmask {unit}", unit);
+                    "UnitMasked", FailureKind.InvalidOperation, $"{unit} is masked, so it cannot be started.", $"Run: systemctl {(layout.Scope == P11KitServerScope.User ? "--user " : "")}unmask {unit}", unit);
             }
 
-            if (state.Length > 0 && !ServerInventory.IsOurs(Path.Combine(UnitFile.Directory, unit)))
+            // A service of a package stays where it is under the units of an instance that was taken over.
+            if (state.Length > 0 && !adopts && !ServerInventory.IsOurs(layout.UnitPath(unit)) && !Adoption.Has(layout))
             {
                 throw new HsmRemoteException(
                     "NameInUse", FailureKind.Exists, $"There is a unit {unit} that HsmRemote did not install, so no instance can be called '{layout.Name}'.",
-                    "Choose another -Name.", layout.Name);
+                    "Choose another -Name. If it is a p11-kit server, Get-P11KitServer shows it, and -Adopt takes it over.", layout.Name);
             }
         }
+    }
+
+    /// <summary>Refuses a directory of configuration that somebody else than root could put files into.</summary>
+    internal static void CheckConfigDirectory(InstanceLayout layout)
+    {
+        if (FileStatus.TryRead(layout.ConfigDirectory, out var status) != 0)
+            return;
+        var why = !status.IsDirectory ? $"it is {status.TypeName}"
+            : status.UserId != 0 && status.UserId != Accounts.geteuid() ? $"it belongs to the user {Accounts.FindUser(status.UserId)?.Name ?? $"{status.UserId}"}"
+            : status.GroupMayWrite || status.OthersMayWrite ? "others than its owner may write to it"
+            : null;
+        if (why is null)
+            return;
+        throw new HsmRemoteException(
+            "ConfigDirectoryUnsafe", FailureKind.PermissionDenied, $"{layout.ConfigDirectory} cannot hold the configuration of '{layout.Name}': {why}.",
+            "Move it away, make it root's with mode 0755, or choose another -Name.", layout.ConfigDirectory);
     }
 
     internal static void CheckSocketPath(string path, string name, IReadOnlyList<P11KitServer> servers)
@@ -46,6 +68,7 @@ static partial class InstanceRules
         if (!path.StartsWith('/') || path.EndsWith('/') || path.Any(char.IsControl)
             || !string.Equals(Path.GetFullPath(path), path, StringComparison.Ordinal))
             throw Invalid("it must be absolute, without '.' or '..', and the path of a file");
+        SystemdText.RequireLine(path, "the socket's path");
         if (Encoding.UTF8.GetByteCount(path) is > UnixSocketConnector.MaxPathBytes and var length)
             throw Invalid($"it has {length} bytes, and Linux allows a socket's path {UnixSocketConnector.MaxPathBytes}");
         if (FileStatus.TryRead(path, out var status) == 0 && !status.IsSocket)
@@ -55,6 +78,51 @@ static partial class InstanceRules
 
         HsmRemoteException Invalid(string why) => new(
             "SocketPathInvalid", FailureKind.InvalidArgument, $"'{path}' cannot be the socket of '{name}': {why}.", $"Leave -SocketPath out for /run/{name}/pkcs11.", path);
+    }
+
+    /// <summary>Refuses what a mode cannot honour.</summary>
+    internal static void CheckFitsMode(P11KitServerSpec spec, P11KitServerMode mode)
+    {
+        if (mode != P11KitServerMode.PerConnection && (spec.MaxConnections is not null || spec.MaxConnectionsPerSource is not null))
+        {
+            throw new HsmRemoteException(
+                "LimitNotInMode", FailureKind.InvalidArgument, $"In {mode} mode nothing counts the connections, so they cannot be limited.",
+                "Leave -MaxConnections and -MaxConnectionsPerSource out, or use -Mode PerConnection.", spec.Name);
+        }
+
+        if (mode != P11KitServerMode.Daemon && (spec.PeerUser is not null || spec.PeerGroup is not null))
+        {
+            throw new HsmRemoteException(
+                "PeerNotInMode", FailureKind.InvalidArgument, $"-PeerUser and -PeerGroup are checks of 'p11-kit server', which {mode} mode does not run.",
+                "Leave them out: -Group and -SocketMode decide who connects. Or use -Mode Daemon.", spec.Name);
+        }
+
+        if (spec.PeerUser is { Length: > 0 } user && Accounts.FindUser(user) is null)
+        {
+            throw new HsmRemoteException(
+                "PeerUserNotFound", FailureKind.NotFound, $"There is no user '{user}', and p11-kit takes no number.", "Use a name that 'getent passwd' lists.", user);
+        }
+
+        if (spec.PeerGroup is { Length: > 0 } group && Accounts.FindGroup(group) is null)
+        {
+            throw new HsmRemoteException(
+                "PeerGroupNotFound", FailureKind.NotFound, $"There is no group '{group}', and p11-kit takes no number.", "Use a name that 'getent group' lists.", group);
+        }
+    }
+
+    /// <summary>Refuses a socket that the server makes by itself, and that is not in a directory of its own.</summary>
+    internal static void CheckForm(InstanceState instance, InstanceForm form)
+    {
+        if (string.Equals(form.Listener, instance.Layout.SocketUnit, StringComparison.Ordinal))
+            return;
+        var root = instance.Layout.RuntimeRoot;
+        if (!instance.SocketPath.StartsWith($"{root}/", StringComparison.Ordinal) || string.Equals(Path.GetDirectoryName(instance.SocketPath), root, StringComparison.Ordinal))
+        {
+            throw new HsmRemoteException(
+                "SocketPathInvalid", FailureKind.InvalidArgument,
+                $"'{instance.SocketPath}' cannot be the socket of '{instance.Layout.Name}': the p11-kit of this host makes the socket by itself in Daemon mode, in a directory of its own below {root}.",
+                $"Leave -SocketPath out for {instance.Layout.DefaultSocketPath}, or use another -Mode.", instance.SocketPath);
+        }
     }
 
     /// <summary>Refuses a group that cannot be had under its name and number.</summary>

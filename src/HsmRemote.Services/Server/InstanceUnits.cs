@@ -1,48 +1,45 @@
+using System.Globalization;
 using HsmRemote.Services.Systemd;
 
 namespace HsmRemote.Services.Server;
 
 /// <summary>An instance as it is to be, with nothing left to decide.</summary>
-sealed record InstanceState(InstanceLayout Layout, string SocketPath, UnixFileMode SocketMode, string Group);
+sealed record InstanceState(InstanceLayout Layout, string SocketPath, UnixFileMode SocketMode, string Group, SandboxRequest Sandbox)
+{
+    internal P11KitServerMode Mode { get; init; }
 
-/// <summary>The unit files of an instance in PerConnection mode.</summary>
+    internal uint MaxConnections { get; init; } = 256;
+
+    /// <summary>How many connections one user may have; null: as many as all together.</summary>
+    internal uint? MaxConnectionsPerSource { get; init; }
+
+    internal string? PeerUser { get; init; }
+
+    internal string? PeerGroup { get; init; }
+
+    internal string OctalMode => Convert.ToString((int)SocketMode, 8).PadLeft(4, '0');
+}
+
+/// <summary>The unit files of an instance in PerConnection mode, and what those of the other modes have in common with them.</summary>
 static class InstanceUnits
 {
     /// <summary>A section that systemd ignores (systemd.unit(5): names that begin with X-), and that tells ours from others'.</summary>
     internal const string Mark = "X-HsmRemote";
 
-    internal static string Socket(InstanceState instance) => new UnitFile()
-        .Comment($"Written by HsmRemote: Install-P11KitServer -Name {instance.Layout.Name}")
-        .Comment($"To change it, use a drop-in: systemctl edit {instance.Layout.SocketUnit}")
-        .Section("Unit")
-        .Set("Description", $"PKCS #11 tokens for containers, instance {instance.Layout.Name}")
-        .Set("Documentation", "man:p11-kit(8)")
-        .Section("Socket")
-        .SetLiteral("ListenStream", instance.SocketPath)
-        .Set("SocketUser", "root")
-        .Set("SocketGroup", instance.Group)
-        .Set("SocketMode", Convert.ToString((int)instance.SocketMode, 8).PadLeft(4, '0'))
-        .Set("DirectoryMode", "0755")
-        .Set("RemoveOnStop", "yes")
-        .Comment("A process for each connection, which ends with it.")
-        .Set("Accept", "yes")
-        .Set("MaxConnections", "256")
-        .Comment("A client that connects in a loop must not stop the socket for the others.")
-        .Set("TriggerLimitIntervalSec", "0")
-        .Section("Install")
-        .Set("WantedBy", "sockets.target")
-        .Section(Mark)
-        .Set("Instance", instance.Layout.Name)
-        .ToString();
-
-    internal static string Service(InstanceState instance, string p11Kit, IEnumerable<string> writablePaths)
+    internal static string Socket(InstanceState instance)
     {
-        var unit = new UnitFile()
-            .Comment($"Written by HsmRemote: Install-P11KitServer -Name {instance.Layout.Name}")
-            .Comment($"To change it, use a drop-in: systemctl edit {instance.Layout.ServiceTemplate}")
-            .Section("Unit")
-            .Set("Description", $"PKCS #11 tokens for containers, instance {instance.Layout.Name}, connection %i")
-            .Set("Documentation", "man:p11-kit(8)")
+        var unit = BeginSocket(instance)
+            .Comment("A process for each connection, which ends with it.")
+            .Set("Accept", "yes")
+            .Set("MaxConnections", instance.MaxConnections.ToString(CultureInfo.InvariantCulture));
+        if (instance.MaxConnectionsPerSource is { } perSource)
+            unit.Set("MaxConnectionsPerSource", perSource.ToString(CultureInfo.InvariantCulture));
+        return EndSocket(unit, instance);
+    }
+
+    internal static string Service(InstanceState instance, string p11Kit, IEnumerable<(string Directive, string Value)> sandbox)
+    {
+        var unit = Begin(instance, instance.Layout.ServiceTemplate, ", connection %i")
             .Comment("Connections that ended badly are in the journal; they need not stay in memory.")
             .Set("CollectMode", "inactive-or-failed")
             .Section("Service")
@@ -55,49 +52,43 @@ static class InstanceUnits
             .Set("StandardInput", "socket")
             .Set("StandardOutput", "socket")
             .Set("StandardError", "journal");
-        foreach (var (directive, value) in Sandbox)
-            unit.Set(directive, value);
-        foreach (var path in writablePaths)
-            unit.SetLiteral("ReadWritePaths", $"-{path}");
-        return unit.Section(Mark).Set("Instance", instance.Layout.Name).ToString();
+        return End(unit.SetAll(sandbox), instance);
     }
 
-    /// <summary>What a connection may not do: all that no PKCS #11 module needs (systemd.exec(5)).</summary>
-    static readonly (string Directive, string Value)[] Sandbox =
-    [
-        ("NoNewPrivileges", "yes"),
-        ("CapabilityBoundingSet", ""),
-        ("AmbientCapabilities", ""),
-        ("ProtectSystem", "strict"),
-        ("ProtectHome", "yes"),
-        // The sockets of systemd, D-Bus and the container engines are all in /run, and root may talk to them. A token's
-        // reader is reached through pcscd's.
-        ("TemporaryFileSystem", "/run:ro"),
-        ("BindReadOnlyPaths", "-/run/pcscd"),
-        ("InaccessiblePaths", "-/etc/shadow -/etc/gshadow -/etc/ssh -/etc/ssl/private"),
-        ("PrivateTmp", "yes"),
-        ("PrivateDevices", "yes"),
-        ("PrivateNetwork", "yes"),
-        ("ProtectKernelTunables", "yes"),
-        ("ProtectKernelModules", "yes"),
-        ("ProtectKernelLogs", "yes"),
-        ("ProtectControlGroups", "yes"),
-        ("ProtectClock", "yes"),
-        ("ProtectHostname", "yes"),
-        ("ProtectProc", "invisible"),
-        ("ProcSubset", "pid"),
-        ("RestrictNamespaces", "yes"),
-        ("RestrictRealtime", "yes"),
-        ("RestrictSUIDSGID", "yes"),
-        ("RestrictAddressFamilies", "AF_UNIX"),
-        ("LockPersonality", "yes"),
-        ("MemoryDenyWriteExecute", "yes"),
-        ("SystemCallArchitectures", "native"),
-        ("SystemCallFilter", "@system-service"),
-        ("SystemCallErrorNumber", "EPERM"),
-        ("IPAddressDeny", "any"),
-        ("RemoveIPC", "yes"),
-        ("KeyringMode", "private"),
-        ("UMask", "0077"),
-    ];
+    /// <summary>A unit up to where its type begins.</summary>
+    internal static UnitFile Begin(InstanceState instance, string unit, string of = "") => new UnitFile()
+        .Comment($"Written by HsmRemote: Install-P11KitServer -Name {instance.Layout.Name}")
+        .Comment($"To change it, use a drop-in: systemctl {(instance.Layout.Scope == P11KitServerScope.User ? "--user " : "")}edit {unit}")
+        .Section("Unit")
+        .Set("Description", $"PKCS #11 tokens for containers, instance {instance.Layout.Name}{of}")
+        .Set("Documentation", "man:p11-kit(8)");
+
+    /// <summary>A socket that systemd owns.</summary>
+    internal static UnitFile BeginSocket(InstanceState instance)
+    {
+        var unit = Begin(instance, instance.Layout.SocketUnit)
+            .Section("Socket")
+            .SetLiteral("ListenStream", instance.SocketPath);
+        // A user's systemd can give files to nobody else.
+        if (instance.Layout.Scope == P11KitServerScope.System)
+            unit.Set("SocketUser", "root").SetLiteral("SocketGroup", instance.Group);
+        return unit
+            .Set("SocketMode", instance.OctalMode)
+            .Set("DirectoryMode", "0755")
+            .Set("RemoveOnStop", "yes");
+    }
+
+    internal static string EndSocket(UnitFile unit, InstanceState instance) => Mine(
+        unit
+            .Comment("A client that connects in a loop must not stop the socket for the others.")
+            .Set("TriggerLimitIntervalSec", "0")
+            .Section("Install")
+            .Set("WantedBy", "sockets.target"),
+        instance).ToString();
+
+    /// <summary>The end of a service: whose it is, and what of it no directive says.</summary>
+    internal static string End(UnitFile unit, InstanceState instance, params IEnumerable<(string Key, string Value)> remembered) =>
+        instance.Sandbox.Remember(Mine(unit, instance).SetAll(remembered)).ToString();
+
+    static UnitFile Mine(UnitFile unit, InstanceState instance) => unit.Section(Mark).Set("Instance", instance.Layout.Name);
 }

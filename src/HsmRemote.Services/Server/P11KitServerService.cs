@@ -5,73 +5,101 @@ using HsmRemote.Services.Systemd;
 namespace HsmRemote.Services.Server;
 
 /// <summary>Instances: what is there, and the plans that change it.</summary>
-sealed class P11KitServerService : IP11KitServerService
+sealed class P11KitServerService(IPkcs11TokenService tokens) : IP11KitServerService
 {
     public void RequireRoot()
     {
-        if (Accounts.geteuid() != 0)
+        if (!Caller.IsRoot)
         {
             throw new HsmRemoteException(
                 "RootRequired", FailureKind.PermissionDenied, "Changing system units needs root; nothing has been changed.",
-                "Run it as root, for example with sudo.", "system units");
+                "Run it as root, for example with sudo. For an instance of your own: -Scope User.", "system units");
         }
+    }
+
+    public void RequireRights(string name, P11KitServerScope? scope)
+    {
+        if (ScopeOf(name, scope) == P11KitServerScope.System)
+            RequireRoot();
+    }
+
+    public Task<IDisposable> LockAsync(string name, P11KitServerScope? scope, IReporter reporter, CancellationToken cancellationToken)
+    {
+        SystemBus.RequireBooted();
+        return InstanceLock.TakeAsync(new InstanceLayout(name, ScopeOf(name, scope)), reporter, cancellationToken);
     }
 
     public IReadOnlyList<P11KitServer> Get(IReporter reporter)
     {
-        using var systemd = new SystemdManager();
-        return ServerInventory.List(systemd, reporter);
+        using var managers = new SystemdManagers();
+        return ServerInventory.List(managers, reporter);
     }
 
-    public P11KitServer Find(string name, IReporter reporter)
+    public P11KitServer Find(string name, IReporter reporter, P11KitServerScope? scope = null)
     {
-        using var systemd = new SystemdManager();
-        return Find(systemd, name, reporter);
+        using var managers = new SystemdManagers();
+        return Find(managers, name, reporter, scope);
     }
 
     public IReadOnlyList<string> Names() =>
-        [.. ServerInventory.ServiceUnits().Select(ServerInventory.InstanceName).Distinct(StringComparer.Ordinal)];
+        [.. Enum.GetValues<P11KitServerScope>().SelectMany(scope => ServerInventory.ServiceUnits(scope))
+            .Select(ServerInventory.InstanceName).Distinct(StringComparer.Ordinal)];
 
     public Task<IChangePlan> PlanInstallAsync(P11KitServerSpec spec, IReporter reporter, CancellationToken cancellationToken)
     {
         InstanceRules.CheckName(spec.Name);
-        return InstallPlanner.PlanAsync(new SystemdManager(), spec, reporter, cancellationToken);
+        return InstallPlanner.PlanAsync(new SystemdManagers(), spec, reporter, cancellationToken);
     }
 
-    public IChangePlan PlanUninstall(string name, IReporter reporter)
+    public IChangePlan PlanUninstall(string name, IReporter reporter, P11KitServerScope? scope = null)
     {
         InstanceRules.CheckName(name);
-        return UninstallPlanner.Plan(new SystemdManager(), new InstanceLayout(name), reporter);
+        var managers = new SystemdManagers();
+        // Not there is fine; there twice is not.
+        var there = scope ?? One(ServerInventory.Find(managers, name, reporter), name)?.Scope ?? P11KitServerScope.System;
+        return UninstallPlanner.Plan(managers, new InstanceLayout(name, there), reporter);
     }
 
-    public IChangePlan PlanTarget(string name, IReadOnlyList<Pkcs11Uri> target, IReporter reporter)
+    public async Task<IP11TargetPlan> PlanTargetAsync(P11TargetRequest request, IReporter reporter, CancellationToken cancellationToken)
     {
-        var systemd = new SystemdManager();
-        var server = Find(systemd, name, reporter);
-        List<PlanStep> steps = [];
-        if (TargetFile.Read(name, ConfigPath(server)).Retarget(TargetUriPolicy.Apply(target, reporter)) is { } retarget)
+        var managers = new SystemdManagers();
+        try
         {
-            steps.Add(retarget);
-            // A daemon has read its target at its start; per connection, the next one reads it.
-            if (server is { Mode: P11KitServerMode.Daemon, State: P11KitServerState.Listening })
-                steps.Add(UnitStep.Restart(systemd, server.Unit));
+            var server = Find(managers, request.Name, reporter, request.Scope);
+            var planner = new TargetPlanner(tokens, request, server, TargetFile.Read(request.Name, ConfigPath(server)));
+            return await planner.PlanAsync(managers[server.Scope], managers, reporter, cancellationToken);
         }
-
-        return new ChangePlan(name, steps, systemd);
+        catch
+        {
+            managers.Dispose();
+            throw;
+        }
     }
 
-    public P11TargetUri GetTarget(string name)
+    public async Task<IReadOnlyList<Pkcs11UriTest>> TestUrisAsync(
+        IReadOnlyList<string> texts, Pkcs11TokenQuery query, IReporter reporter, CancellationToken cancellationToken)
     {
-        using var systemd = new SystemdManager();
-        var path = ConfigPath(Find(systemd, name, new NoReporter()));
+        var live = await tokens.FindAsync(TargetSelection.Live(query), new WarningReporter(reporter), cancellationToken);
+        return [.. texts.Select(text => UriExaminer.Examine(text, live))];
+    }
+
+    public P11TargetUri GetTarget(string name, P11KitServerScope? scope = null)
+    {
+        using var managers = new SystemdManagers();
+        var path = ConfigPath(Find(managers, name, new NoReporter(), scope));
         return new P11TargetUri { Name = name, Uri = TargetFile.Read(name, path).Uris(), Path = path };
     }
 
-    static P11KitServer Find(ISystemdManager systemd, string name, IReporter reporter)
+    /// <summary>Whose instance is meant.</summary>
+    static P11KitServerScope ScopeOf(string name, P11KitServerScope? scope) =>
+        scope ?? (ServerInventory.ServiceUnits(P11KitServerScope.User, name).Any() ? P11KitServerScope.User : P11KitServerScope.System);
+
+    static P11KitServer Find(SystemdManagers managers, string name, IReporter reporter, P11KitServerScope? scope)
     {
-        if (ServerInventory.Find(systemd, name, reporter) is { } server)
+        var found = ServerInventory.Find(managers, name, reporter).Where(s => scope is null || s.Scope == scope).ToList();
+        if (One(found, name) is { } server)
             return server;
-        var others = ServerInventory.List(systemd, new NoReporter());
+        var others = ServerInventory.List(managers, new NoReporter());
         throw new HsmRemoteException(
             "ServerNotFound", FailureKind.NotFound, $"There is no p11-kit server '{name}' on this host.",
             others.Count == 0
@@ -80,8 +108,12 @@ sealed class P11KitServerService : IP11KitServerService
             name);
     }
 
+    /// <exception cref="HsmRemoteException">There are two.</exception>
+    static P11KitServer? One(IReadOnlyList<P11KitServer> found, string name) => found.Count < 2 ? found is [var only] ? only : null : throw new HsmRemoteException(
+        "ServerAmbiguous", FailureKind.InvalidArgument, $"There are two p11-kit servers '{name}': the machine's and your own.", "Say which one: -Scope System or -Scope User.", name);
+
     static string ConfigPath(P11KitServer server) => server.ConfigPath ?? throw new HsmRemoteException(
         "NoConfigFile", FailureKind.InvalidOperation,
         $"The target of '{server.Name}' is not in a file of its own: {server.Unit} has no EnvironmentFile=.",
-        $"Change the unit itself ({server.UnitPath}), or install an instance with Install-P11KitServer.", server.Name);
+        $"Change the unit itself ({server.UnitPath}), or take it over: Install-P11KitServer -Name {server.Name} -Adopt.", server.Name);
 }

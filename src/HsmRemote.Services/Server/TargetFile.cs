@@ -23,6 +23,10 @@ sealed class TargetFile
 
     internal bool Exists => image is not null;
 
+    /// <summary>The names of the variables that are not the target's.</summary>
+    internal IReadOnlyList<string> OtherVariables =>
+        [.. environment.Names.Where(name => !string.Equals(name, InstanceLayout.TargetVariable, StringComparison.Ordinal))];
+
     /// <summary>The target's URIs as they are written, which unbraced expansion separates by white space.</summary>
     IEnumerable<string> Words =>
         (environment[InstanceLayout.TargetVariable] ?? "").Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries);
@@ -61,9 +65,13 @@ sealed class TargetFile
         return valid;
     }
 
+    /// <summary>Whether a target selects all that the file's selects. What is no URI may select anything.</summary>
+    internal bool IsCoveredBy(IReadOnlyList<Pkcs11Uri> target) =>
+        Words.All(word => Pkcs11Uri.TryParse(word, out var old, out _) && target.Any(uri => uri.Covers(old)));
+
     /// <summary>The step that makes this the target, or null when it is. Comments and other variables stay.</summary>
     /// <exception cref="HsmRemoteException">What the file says depends on systemd's version.</exception>
-    internal PlanStep? Retarget(IReadOnlyList<Pkcs11Uri> target)
+    internal PlanStep? Retarget(IReadOnlyList<Pkcs11Uri> target, P11KitServerScope scope = P11KitServerScope.System)
     {
         var wanted = string.Join(' ', target);
         if (image is not null && string.Equals(environment[InstanceLayout.TargetVariable] ?? "", wanted, StringComparison.Ordinal))
@@ -79,10 +87,10 @@ sealed class TargetFile
         var before = image is null
             ? EnvironmentFile.Parse(
                 "# The tokens that this instance exposes: PKCS #11 URIs, separated by spaces. None: nothing is exposed.\n"
-                + "# Set-P11TargetUri writes it, and checks what it writes. It holds at the next connection.\n")
+                + "# Set-P11TargetUri writes it, and checks what it writes.\n")
             : environment;
-        var after = FileImage.Ours(before.With(InstanceLayout.TargetVariable, wanted).ToString());
-        return new WriteFileStep(Path, image, image is null ? after : image with { Content = after.Content });
+        var after = FileImage.Ours(before.With(InstanceLayout.TargetVariable, wanted).ToString(), scope);
+        return new WriteFileStep(Path, image, image is null ? after : image.With(after.Content));
     }
 
     HsmRemoteException Malformed(string error) => new(

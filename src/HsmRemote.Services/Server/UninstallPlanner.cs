@@ -6,42 +6,89 @@ namespace HsmRemote.Services.Server;
 /// <summary>What has to go for an instance to be gone without trace. Nothing of it there: nothing to do.</summary>
 static class UninstallPlanner
 {
-    internal static IChangePlan Plan(ISystemdManager systemd, InstanceLayout layout, IReporter reporter)
+    internal static IChangePlan Plan(SystemdManagers managers, InstanceLayout layout, IReporter reporter)
     {
-        var installed = ServerInventory.Find(systemd, layout.Name, reporter);
-        if (installed is { IsManaged: false })
+        var installed = ServerInventory.Find(managers[layout.Scope], layout.Name, reporter);
+        // A run that was cut short may have removed a unit of ours that systemd has loaded still.
+        if (installed is { IsManaged: false } && !layout.Units.Select(layout.UnitPath).Any(ServerInventory.IsOurs))
         {
             throw new HsmRemoteException(
                 "NotManaged", FailureKind.InvalidOperation, $"'{layout.Name}' was not installed by HsmRemote: its unit is {installed.UnitPath}.",
                 "Remove it with what installed it (its package, for example).", layout.Name);
         }
 
-        List<PlanStep> steps = [];
-        var units = new[] { layout.SocketUnitPath, layout.ServiceTemplatePath }.Where(ServerInventory.IsOurs).ToList();
-        if (units.Count == 0)
-            return new ChangePlan(layout.Name, steps, systemd);
+        return new ChangePlan(layout.Name, Steps(managers, layout, installed, reporter), managers);
+    }
 
-        if (systemd.Load(layout.SocketUnit)?.Text("ActiveState") is not (null or "inactive" or "failed"))
+    internal static List<PlanStep> Steps(SystemdManagers managers, InstanceLayout layout, P11KitServer? installed, IReporter reporter)
+    {
+        var systemd = managers[layout.Scope];
+        List<PlanStep> steps = [];
+        var units = layout.Units.Select(layout.UnitPath).Where(ServerInventory.IsOurs).ToList();
+        if (units.Count == 0)
+            return steps;
+
+        var before = Adoption.Read(systemd, layout);
+        // A failed one has to be forgotten.
+        if (!IsAtRest(layout.SocketUnit))
             steps.Add(UnitStep.Stop(systemd, layout.SocketUnit));
-        if (systemd.List(layout.ConnectionPattern) is { Count: > 0 } connections)
-            steps.Add(UnitStep.StopConnections(systemd, layout.ConnectionPattern, connections.Count));
-        if (systemd.Load(layout.ConnectionSlice)?.Text("ActiveState") is "active")
-            steps.Add(UnitStep.Stop(systemd, layout.ConnectionSlice));
-        if (systemd.FileState(layout.SocketUnit) is "enabled")
-            steps.Add(UnitStep.Disable(systemd, layout.SocketUnit));
+        if (!IsAtRest(layout.Service))
+            steps.Add(UnitStep.Stop(systemd, layout.Service, returns: systemd.Load(layout.SocketUnit) is null));
+        EndConnections(systemd, layout, steps);
+        steps.AddRange(new[] { layout.SocketUnit, layout.Service }
+            .Where(unit => systemd.FileState(unit) is "enabled" && before?.WasEnabled(unit) is not true).Select(unit => UnitStep.Disable(systemd, unit)));
 
         if (InstanceGroup.Owned(layout) is { } owned && InstanceGroup.Release(systemd, layout, owned, reporter) is { } release)
             steps.Add(release);
         if (installed?.SocketPath is { } socketPath && RuntimeDirectory(socketPath) is { } directory)
             steps.Add(new RemoveDirectoryStep(directory));
-        AddDirectory(layout.ConfigDirectory, [layout.ConfigPath, layout.SysusersPath], steps, reporter);
-
         // The units go last: as long as one is there, a run that was cut short is found and finished by the next.
-        foreach (var unit in units)
-            AddDirectory($"{unit}.d", null, steps, reporter);
-        steps.AddRange(units.Select(path => new RemoveFileStep(path)));
+        if (before is null)
+        {
+            AddDirectory(layout.ConfigDirectory, [layout.ConfigPath, layout.SysusersPath], steps, reporter);
+            foreach (var unit in units)
+                AddDirectory($"{unit}.d", null, steps, reporter);
+        }
+        else
+        {
+            // Drop-ins were there before, or were made for what comes back as well.
+            steps.AddRange(before.Restore());
+        }
+
+        steps.AddRange(units.Where(path => before?.HasFile(Path.GetFileName(path)) is not true).Select(path => new RemoveFileStep(path)));
+        steps.AddRange(before?.Enable() ?? []);
         steps.Add(UnitStep.Reload(systemd));
-        return new ChangePlan(layout.Name, steps, systemd);
+        steps.AddRange(before?.Start() ?? []);
+        if (layout.Scope == P11KitServerScope.User && before is null)
+            AddUnitDirectories(layout, steps);
+        return steps;
+
+        bool IsAtRest(string unit) => systemd.Load(unit)?.Text("ActiveState") is null or "inactive";
+    }
+
+    /// <summary>A user's directories of units, which are seldom there before an instance is.</summary>
+    static void AddUnitDirectories(InstanceLayout layout, List<PlanStep> steps)
+    {
+        var above = Path.GetDirectoryName(layout.UnitDirectory)!;
+        if (!Directory.GetFileSystemEntries(layout.UnitDirectory).All(IsOurs))
+            return;
+        steps.Add(new RemoveDirectoryStep(layout.UnitDirectory));
+        if (Directory.GetFileSystemEntries(above).Length == 1)
+            steps.Add(new RemoveDirectoryStep(above));
+
+        // systemd removes the directory of links with the last of them.
+        bool IsOurs(string path) => layout.Units.Any(unit => path.StartsWith(layout.UnitPath(unit), StringComparison.Ordinal))
+            || (path.EndsWith(".wants", StringComparison.Ordinal)
+                && Directory.GetFileSystemEntries(path).All(link => layout.Units.Contains(Path.GetFileName(link), StringComparer.Ordinal)));
+    }
+
+    /// <summary>Ends the connections that are open, each of which is a service, and what systemd made for them.</summary>
+    internal static void EndConnections(ISystemdManager systemd, InstanceLayout layout, List<PlanStep> steps)
+    {
+        if (systemd.List(layout.ConnectionPattern) is { Count: > 0 } connections)
+            steps.Add(UnitStep.StopConnections(systemd, layout.ConnectionPattern, connections.Count));
+        if (systemd.Load(layout.ConnectionSlice)?.Text("ActiveState") is "active")
+            steps.Add(UnitStep.Stop(systemd, layout.ConnectionSlice));
     }
 
     /// <summary>The directory that systemd made for a socket, if it has nothing else in it; systemd does not remove it.</summary>
@@ -58,10 +105,20 @@ static class UninstallPlanner
     /// <param name="ours">Which files; null for all of them.</param>
     /// <param name="steps">Where the steps go.</param>
     /// <param name="reporter">Told what stays.</param>
-    static void AddDirectory(string directory, string[]? ours, List<PlanStep> steps, IReporter reporter)
+    internal static void AddDirectory(string directory, string[]? ours, List<PlanStep> steps, IReporter reporter)
     {
         if (!Directory.Exists(directory))
             return;
+        if (new DirectoryInfo(directory).LinkTarget is not null)
+        {
+            // What is behind it is somebody else's; a link of a directory that is wholly ours goes.
+            if (ours is null)
+                steps.Add(new RemoveFileStep(directory));
+            else
+                reporter.Warning($"The link {directory} stays, and so do the files behind it.");
+            return;
+        }
+
         var files = Directory.GetFiles(directory).Where(path => ours is null || ours.Contains(path, StringComparer.Ordinal)).ToList();
         steps.AddRange(files.Select(path => new RemoveFileStep(path)));
         if (Directory.GetFileSystemEntries(directory).Length == files.Count)

@@ -7,8 +7,9 @@ static class UnitVerifier
 {
     /// <param name="units">File name and content of each unit.</param>
     /// <param name="cancellationToken">Ends it.</param>
+    /// <param name="scope">For whose systemd they are.</param>
     /// <exception cref="HsmRemoteException">systemd has something to say about one of them.</exception>
-    internal static async Task VerifyAsync(IReadOnlyDictionary<string, string> units, CancellationToken cancellationToken)
+    internal static async Task VerifyAsync(IReadOnlyDictionary<string, string> units, CancellationToken cancellationToken, P11KitServerScope scope = P11KitServerScope.System)
     {
         var directory = Directory.CreateTempSubdirectory("hsmremote-");
         try
@@ -16,7 +17,7 @@ static class UnitVerifier
             foreach (var (name, content) in units)
                 await File.WriteAllTextAsync(Path.Combine(directory.FullName, name), content, cancellationToken);
             var result = await ChildProcess.RunAsync(
-                "systemd-analyze", ["verify", "--man=no", "--recursive-errors=no", .. units.Keys.Select(name => Path.Combine(directory.FullName, name))],
+                "systemd-analyze", ["verify", scope == P11KitServerScope.User ? "--user" : "--system", "--man=no", "--recursive-errors=no", .. units.Keys.Select(name => Path.Combine(directory.FullName, name))],
                 cancellationToken);
             // It also grumbles about units of the system that these bring in; only what names one of ours counts.
             var complaints = result.Errors.Split('\n').Where(line => units.Keys.Any(name => line.Contains(name, StringComparison.Ordinal))).ToList();

@@ -14,7 +14,7 @@ sealed record ClientLoop(string Module, string How)
     /// <summary>The first one; null when there is none.</summary>
     internal static ClientLoop? Find(P11KitServer server, UnitProperties? service)
     {
-        foreach (var module in ModuleConfiguration.Read(server.Mode == P11KitServerMode.PerConnection ? RemoteCommand : ServerChild))
+        foreach (var module in ModuleConfiguration.Read(server.Mode != P11KitServerMode.Daemon ? RemoteCommand : ServerChild))
         {
             if (module.Remote is { } remote && IsOf(server, remote))
                 return new(module.Name, $"which is 'remote: {remote}', the server's own socket");

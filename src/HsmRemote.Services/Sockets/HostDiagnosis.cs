@@ -58,17 +58,16 @@ sealed class HostDiagnosis(Rung seen, P11SocketEndpoint endpoint, P11Identity id
             return HostCauses.PeerRefused(rule, identity);
         }
 
-        using var systemd = new SystemdManager();
-        return SocketInstance.Find(systemd, endpoint, identity, evidence.RealPath) is { } server
-            ? new HostDiagnosis(seen, endpoint, identity, evidence, systemd).Refine(server)
+        using var managers = new SystemdManagers();
+        return SocketInstance.Find(managers, endpoint, identity, evidence.RealPath) is { } server
+            ? new HostDiagnosis(seen, endpoint, identity, evidence, managers[server.Scope]).Refine(server)
             : seen;
     }
 
     Rung Refine(P11KitServer server)
     {
         var causes = new HostCauses(server, endpoint, identity);
-        var service = server.Mode == P11KitServerMode.PerConnection ? $"{server.Name}@inspect.service" : $"{server.Name}.service";
-        var unit = systemd.Load(service);
+        var unit = systemd.Load(server.ServiceUnit.Replace("@.", "@inspect.", StringComparison.Ordinal));
         if (MayBeLoop(server) && ClientLoop.Find(server, unit) is { } loop)
             return HostCauses.ClientLoop(seen, loop.Module, loop.How);
 

@@ -1,5 +1,6 @@
 using System.Globalization;
 using HsmRemote.Services.Native;
+using HsmRemote.Services.Server;
 
 namespace HsmRemote.Services.Sockets;
 
@@ -9,8 +10,8 @@ sealed record PeerRule(uint? UserId, uint? GroupId)
     /// <summary>The rule in a command line; null when there is none.</summary>
     internal static PeerRule? Of(IReadOnlyList<string> command)
     {
-        var user = Value(command, 'u', "--user") is { } userName ? Number(userName) ?? Accounts.FindUser(userName)?.Id : null;
-        var group = Value(command, 'g', "--group") is { } groupName ? Number(groupName) ?? Accounts.FindGroup(groupName)?.Id : null;
+        var user = CommandOption.Value(command, 'u', "--user") is { } userName ? Number(userName) ?? Accounts.FindUser(userName)?.Id : null;
+        var group = CommandOption.Value(command, 'g', "--group") is { } groupName ? Number(groupName) ?? Accounts.FindGroup(groupName)?.Id : null;
         return user is null && group is null ? null : new(user, group);
     }
 
@@ -25,21 +26,4 @@ sealed record PeerRule(uint? UserId, uint? GroupId)
         }.OfType<string>());
 
     static uint? Number(string text) => uint.TryParse(text, CultureInfo.InvariantCulture, out var number) ? number : null;
-
-    // -u NAME, -uNAME, --user NAME, --user=NAME: getopt_long(3).
-    static string? Value(IReadOnlyList<string> command, char letter, string word)
-    {
-        for (var i = 0; i < command.Count; i++)
-        {
-            var argument = command[i];
-            if (string.Equals(argument, $"-{letter}", StringComparison.Ordinal) || string.Equals(argument, word, StringComparison.Ordinal))
-                return i + 1 < command.Count ? command[i + 1] : null;
-            if (argument.StartsWith($"-{letter}", StringComparison.Ordinal))
-                return argument[2..];
-            if (argument.StartsWith($"{word}=", StringComparison.Ordinal))
-                return argument[(word.Length + 1)..];
-        }
-
-        return null;
-    }
 }

@@ -27,5 +27,8 @@ sealed class PinBytes : IDisposable
 
     internal ReadOnlySpan<byte> Span => bytes.AsSpan(0, length);
 
+    /// <summary>What it lies in, with room behind it.</summary>
+    internal byte[] Buffer => bytes;
+
     public void Dispose() => CryptographicOperations.ZeroMemory(bytes);
 }

@@ -1,6 +1,6 @@
-using System.Globalization;
 using System.Text;
 using HsmRemote.Services.P11KitRpc;
+using HsmRemote.Services.Pkcs11;
 
 namespace HsmRemote.Services.Sockets;
 
@@ -41,12 +41,9 @@ sealed record PrivateKey(ulong Handle, ulong? Type, byte[] Id, string Label, Pkc
             var (keyId, keyLabel) = (attributes[1].Value ?? [], attributes[2].Value ?? []);
             keys.Add(new(
                 handle, attributes[0].ToUlong(), keyId, Encoding.UTF8.GetString(keyLabel),
-                Pkcs11Uri.Parse($"{token.Uri}{Attribute("id", keyId)}{Attribute("object", keyLabel)};type=private")));
+                new ObjectUri(token.Uri).For(Pkcs11ObjectClass.PrivateKey, keyId, keyLabel)));
         }
 
         return keys;
     }
-
-    static string Attribute(string name, byte[] value) =>
-        value.Length == 0 ? "" : $";{name}={string.Concat(value.Select(b => string.Create(CultureInfo.InvariantCulture, $"%{b:X2}")))}";
 }

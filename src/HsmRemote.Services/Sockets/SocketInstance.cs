@@ -12,8 +12,8 @@ static class SocketInstance
     {
         try
         {
-            using var systemd = new SystemdManager();
-            return Find(systemd, endpoint, identity, endpoint.SocketPath) is { } server
+            using var managers = new SystemdManagers();
+            return Find(managers, endpoint, identity, endpoint.SocketPath) is { } server
                 ? P11SocketEndpoint.Of(server, endpoint.SocketPath)
                 : endpoint;
         }
@@ -24,11 +24,15 @@ static class SocketInstance
     }
 
     /// <summary>By its name, or by the path that it listens on: of what a process sees, the one that the host has mounted there.</summary>
-    internal static P11KitServer? Find(ISystemdManager systemd, P11SocketEndpoint endpoint, P11Identity identity, string realPath)
+    internal static P11KitServer? Find(SystemdManagers managers, P11SocketEndpoint endpoint, P11Identity identity, string realPath)
     {
         if (endpoint.Name is { } name)
-            return ServerInventory.Find(systemd, name, new NoReporter());
+        {
+            var named = ServerInventory.Find(managers, name, new NoReporter());
+            return named.FirstOrDefault(s => string.Equals(s.SocketPath, endpoint.SocketPath, StringComparison.Ordinal)) ?? (named.Count > 0 ? named[0] : null);
+        }
+
         var path = identity.ProcessId is { } process && realPath.Length > 0 ? MountTable.HostPath(process, realPath) : endpoint.SocketPath;
-        return ServerInventory.List(systemd, new NoReporter()).FirstOrDefault(s => string.Equals(s.SocketPath, path, StringComparison.Ordinal));
+        return ServerInventory.List(managers, new NoReporter()).FirstOrDefault(s => string.Equals(s.SocketPath, path, StringComparison.Ordinal));
     }
 }

@@ -3,27 +3,26 @@ using HsmRemote.Services.Pkcs11;
 namespace HsmRemote.Services.Sockets;
 
 /// <summary>Every way in which logging in and signing fails, in words. A PIN is in none of them.</summary>
-sealed class TokenCauses(P11SocketEndpoint endpoint)
+/// <param name="command">The command that was run, without its PIN, for remedies.</param>
+sealed class TokenCauses(string command)
 {
-    readonly string server = endpoint.Name is null ? $"-SocketPath {endpoint.SocketPath}" : endpoint.Name;
-
     internal Rung KeyTokenNotFound(Pkcs11Uri key) => new(
         "no token that -KeyUri names",
         P11SocketCause.KeyNotFound,
         $"The key {key} is in a token that this server does not expose, or that its target does not ask for.",
-        $"See which tokens are there: `(Test-P11Socket {server}).Tokens`, and take the key's URI from `p11tool --list-privkeys --login URL`.");
+        $"See which tokens are there: `({command}).Tokens`, and take the key's URI from `p11tool --list-privkeys --login URL`.");
 
     internal Rung SeveralTokens(IReadOnlyList<Pkcs11Token> tokens) => new(
         $"{tokens.Count} tokens, none named: no attempt",
         P11SocketCause.SeveralMatches,
         $"There are {tokens.Count} tokens to log in to: {string.Join(", ", tokens)}. A PIN is tried on one token only, because a wrong one costs an attempt.",
-        $"Name the one that is meant: `Test-P11Socket {server} -PinPath FILE -KeyUri '{tokens[0]}'`.");
+        $"Name the one that is meant: `{command} -PinPath FILE -KeyUri '{tokens[0]}'`.");
 
     internal Rung PinOnReader(Pkcs11Token token) => new(
         "the PIN is typed on the reader: no attempt",
         P11SocketCause.PinOnReader,
         $"The token '{token.Label}' takes its PIN on its own keypad or that of its reader (CKF_PROTECTED_AUTHENTICATION_PATH). A PIN that is given here would not be used.",
-        $"Test without a PIN: `Test-P11Socket {server}`, and sign on the host, where the keypad is.");
+        $"Leave the PIN out: `{command}`, and use the key on the host, where the keypad is.");
 
     internal static Rung PinNotSet(Pkcs11Token token) => new(
         "the token has no user PIN",
@@ -35,7 +34,7 @@ sealed class TokenCauses(P11SocketEndpoint endpoint)
         "one attempt is left: none made without -Force",
         P11SocketCause.PinFinalTry,
         $"The token '{token.Label}' says that one attempt is left (CKF_USER_PIN_FINAL_TRY). A wrong PIN now would lock it, so none was tried.",
-        $"If the PIN is certainly the right one: `Test-P11Socket {server} -PinPath FILE -Force`. A login that succeeds gives all attempts back.");
+        $"If the PIN is certainly the right one: `{command} -PinPath FILE -Force`. A login that succeeds gives all attempts back.");
 
     internal static Rung PinLocked(Pkcs11Token token, string how) => new(
         $"the PIN is locked: {how}",
@@ -67,13 +66,13 @@ sealed class TokenCauses(P11SocketEndpoint endpoint)
         $"{keys.Count} private keys, none named",
         P11SocketCause.KeyAmbiguous,
         $"The token '{token.Label}' holds {keys.Count} private keys that fit: {string.Join(", ", keys.Select(k => k.Uri))}. Which one the application uses is not known here.",
-        $"Name it: `Test-P11Socket {server} -PinPath FILE -KeyUri '{keys[0].Uri}'`.");
+        $"Name it: `{command} -PinPath FILE -KeyUri '{keys[0].Uri}'`.");
 
     internal Rung KeyUnsupported(PrivateKey key, string type) => new(
         "a key of a type that is not verified here",
         P11SocketCause.KeyUnsupported,
         $"The key {key.Uri} is of a type whose signatures are not verified here ({type}). Without verifying them, nothing would be proved.",
-        $"Name an RSA or EC key: `Test-P11Socket {server} -PinPath FILE -KeyUri URI`, or test without a PIN.");
+        $"Name an RSA or EC key: `{command} -PinPath FILE -KeyUri URI`, or test without a PIN.");
 
     internal static Rung PublicKeyNotFound(PrivateKey key) => new(
         "neither a public key nor a certificate that fits",
@@ -88,7 +87,7 @@ sealed class TokenCauses(P11SocketEndpoint endpoint)
         + (error.ReturnValue == ReturnValue.UserNotLoggedIn
             ? "The key wants the PIN for every single signature (CKA_ALWAYS_AUTHENTICATE), which is not done here."
             : "The key was made for something else, or the token does not have the mechanism."),
-        $"See what the key is for: `p11tool --login --list-privkeys '{key.Uri}'`, and what the token can: `(Test-P11Socket {server}).Mechanisms`.");
+        $"See what the key is for: `p11tool --login --list-privkeys '{key.Uri}'`, and what the token can: `({command}).Mechanisms`.");
 
     internal static Rung SignatureInvalid(PrivateKey key, string mechanism, string source) => new(
         $"the signature does not fit the {source}",

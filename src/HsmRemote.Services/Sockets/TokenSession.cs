@@ -9,7 +9,7 @@ sealed class TokenSession(P11KitRpcClient client, P11Login login, P11SocketEndpo
 {
     const int ChallengeLength = 32;
 
-    readonly TokenCauses causes = new(endpoint);
+    readonly TokenCauses causes = new(endpoint.Name is null ? $"Test-P11Socket -SocketPath {endpoint.SocketPath}" : $"Test-P11Socket {endpoint.Name}");
     Pkcs11Token? token;
     ulong session;
 
@@ -22,26 +22,12 @@ sealed class TokenSession(P11KitRpcClient client, P11Login login, P11SocketEndpo
             return meant.Count == 0 ? causes.KeyTokenNotFound(login.Key!) : causes.SeveralTokens(meant);
 
         token = only;
-        if (token.Flags.HasFlag(Pkcs11TokenFlags.ProtectedAuthenticationPath))
-            return causes.PinOnReader(token);
-        if (!token.Flags.HasFlag(Pkcs11TokenFlags.UserPinInitialized))
-            return TokenCauses.PinNotSet(token);
-        if (token.Flags.HasFlag(Pkcs11TokenFlags.UserPinLocked))
-            return TokenCauses.PinLocked(token, "its flags say so");
-        if (token.Flags.HasFlag(Pkcs11TokenFlags.UserPinFinalTry) && !login.Force)
-            return causes.PinFinalTry(token);
-
         session = await client.OpenSessionAsync(token.SlotId, deadline);
-        Rung? refused = null;
-        var tried = await login.TryOnceAsync(
-            token.Uri,
-            async () =>
-            {
-                refused = await AttemptAsync(deadline);
-                return refused is null;
-            },
-            deadline);
-        return tried ? refused ?? new($"logged in to '{token.Label}'") : TokenCauses.RefusedBefore(token);
+        return await new TokenLogin(login, causes).TryAsync(
+            token,
+            pin => client.LoginAsync(session, pin.Span, deadline),
+            async () => (Pkcs11TokenFlags)(await client.GetTokenInfoAsync(token.SlotId, deadline)).Flags,
+            deadline) ?? new($"logged in to '{token.Label}'");
     }
 
     /// <summary>Has a random challenge signed, and verifies the signature with the public half.</summary>
@@ -72,47 +58,6 @@ sealed class TokenSession(P11KitRpcClient client, P11Login login, P11SocketEndpo
             return publicKey.Verifies(challenge, signature)
                 ? new($"'{key.Label}' signs with {mechanism.Name}; verified with its {publicKey.Source}")
                 : TokenCauses.SignatureInvalid(key, mechanism.Name, publicKey.Source);
-        }
-    }
-
-    /// <summary>The one attempt; null when the token took the PIN.</summary>
-    async Task<Rung?> AttemptAsync(CancellationToken deadline)
-    {
-        using var pin = new PinBytes(login.Pin);
-        try
-        {
-            await client.LoginAsync(session, pin.Span, deadline);
-            return null;
-        }
-        catch (Pkcs11ErrorException e) when (e.ReturnValue is ReturnValue.UserAlreadyLoggedIn)
-        {
-            return null;
-        }
-        catch (Pkcs11ErrorException e) when (e.ReturnValue is ReturnValue.PinIncorrect or ReturnValue.PinInvalid or ReturnValue.PinLengthRange)
-        {
-            return TokenCauses.PinIncorrect(token!, e, await FlagsAsync(deadline));
-        }
-        catch (Pkcs11ErrorException e) when (e.ReturnValue is ReturnValue.PinLocked)
-        {
-            return TokenCauses.PinLocked(token!, e.Name);
-        }
-        catch (Pkcs11ErrorException e) when (e.ReturnValue is ReturnValue.UserPinNotInitialized)
-        {
-            return TokenCauses.PinNotSet(token!);
-        }
-    }
-
-    /// <summary>What the token says of itself after a wrong PIN.</summary>
-    async Task<Pkcs11TokenFlags> FlagsAsync(CancellationToken deadline)
-    {
-        try
-        {
-            return (Pkcs11TokenFlags)(await client.GetTokenInfoAsync(token!.SlotId, deadline)).Flags;
-        }
-        catch (Pkcs11ErrorException)
-        {
-            // It is only a hint.
-            return Pkcs11TokenFlags.None;
         }
     }
 }

@@ -19,6 +19,9 @@ sealed class EnvironmentFile
     internal string? this[string name] =>
         pieces.FindLastIndex(p => string.Equals(p.Name, name, StringComparison.Ordinal)) is var i and >= 0 ? pieces[i].Value : null;
 
+    /// <summary>The variables that it sets.</summary>
+    internal IEnumerable<string> Names => pieces.Select(p => p.Name).OfType<string>().Distinct(StringComparer.Ordinal);
+
     /// <summary>
     /// Whether a comment ends in a backslash. Up to systemd 253 the comment then goes on in the next line, from 254 on it does
     /// not, so that what the file says depends on who reads it.
@@ -59,9 +62,10 @@ sealed class EnvironmentFile
     /// <summary>The same file with a variable set: in its place where it stands, else at the end.</summary>
     /// <param name="name">The variable.</param>
     /// <param name="value">Its value: one line.</param>
+    /// <exception cref="HsmRemoteException">systemd would drop the value.</exception>
     internal EnvironmentFile With(string name, string value)
     {
-        var line = new Piece($"{name}={Quote(value)}\n", name, value);
+        var line = new Piece($"{name}={Quote(SystemdText.Require(value, name))}\n", name, value);
         List<Piece> changed = [.. pieces];
         var last = changed.FindLastIndex(p => string.Equals(p.Name, name, StringComparison.Ordinal));
         if (last >= 0)

@@ -11,7 +11,7 @@ sealed class SystemBusException(string name, string message) : Exception(message
     public string Name { get; } = name;
 }
 
-/// <summary>A connection to the system bus. For one thread at a time.</summary>
+/// <summary>A connection to the system bus, or to a user's systemd itself. For one thread at a time.</summary>
 sealed class SystemBus : IDisposable
 {
     const ulong CallTimeout = 25_000_000;
@@ -20,9 +20,18 @@ sealed class SystemBus : IDisposable
 
     SystemBus(BusHandle handle) => this.handle = handle;
 
+    /// <summary>Fails unless systemd is what this host was booted with, as sd_booted(3) finds it out.</summary>
+    /// <exception cref="HsmRemoteException">It is not.</exception>
+    internal static void RequireBooted()
+    {
+        if (!Directory.Exists("/run/systemd/system"))
+            throw Unavailable("this host, or this container, was not booted with systemd (there is no /run/systemd/system)", null);
+    }
+
     /// <exception cref="HsmRemoteException">There is no system bus here.</exception>
     internal static SystemBus Open()
     {
+        RequireBooted();
         try
         {
             var result = sd_bus_open_system(out var handle);
@@ -35,10 +44,30 @@ sealed class SystemBus : IDisposable
         {
             throw Unavailable("libsystemd.so.0 is not installed", e);
         }
+    }
 
-        static HsmRemoteException Unavailable(string why, Exception? cause) => new(
-            "SystemdUnavailable", FailureKind.Unavailable, $"systemd's manager cannot be reached on the system bus: {why}.",
-            "This needs a host that was booted with systemd and runs D-Bus; check with 'systemctl is-system-running'.", "systemd", cause);
+    static HsmRemoteException Unavailable(string why, Exception? cause) => new(
+        "SystemdUnavailable", FailureKind.Unavailable, $"systemd's manager cannot be reached on the system bus: {why}.",
+        "This needs a host that was booted with systemd and runs D-Bus; check with 'systemctl is-system-running'.", "systemd", cause);
+
+    /// <summary>Where the systemd of the caller's own user listens, as systemctl --user finds it; it needs no session bus.</summary>
+    internal static string UserManagerSocket => $"{Caller.RuntimeDirectory}/systemd/private";
+
+    /// <exception cref="HsmRemoteException">The user has no systemd that runs.</exception>
+    internal static SystemBus OpenUser()
+    {
+        var result = sd_bus_new(out var handle);
+        if (result >= 0)
+            result = sd_bus_set_address(handle, $"unix:path={UserManagerSocket}");
+        if (result >= 0)
+            result = sd_bus_start(handle);
+        if (result >= 0)
+            return new SystemBus(handle);
+        handle.Dispose();
+        throw new HsmRemoteException(
+            "UserManagerUnavailable", FailureKind.Unavailable,
+            $"The systemd of the user {Caller.UserName} does not run: {UserManagerSocket}: {Marshal.GetPInvokeErrorMessage(-result)}.",
+            $"Start it with the machine, once, as root: loginctl enable-linger {Caller.UserName}", Caller.UserName);
     }
 
     /// <summary>Calls a method and returns what it answers, value by value.</summary>

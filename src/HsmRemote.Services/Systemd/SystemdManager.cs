@@ -3,9 +3,15 @@ using System.Diagnostics.CodeAnalysis;
 
 namespace HsmRemote.Services.Systemd;
 
-/// <summary>The manager of system units. For one thread at a time.</summary>
+/// <summary>The manager of system units, or of those of the caller's own user. For one thread at a time.</summary>
 interface ISystemdManager : IDisposable
 {
+    /// <summary>Whose units it manages.</summary>
+    P11KitServerScope Scope { get; }
+
+    /// <summary>systemd's version, or 0 when it does not say.</summary>
+    int Version { get; }
+
     /// <summary>Reads the unit files again (systemctl daemon-reload).</summary>
     void Reload();
 
@@ -53,8 +59,8 @@ sealed class UnitProperties(Func<string, object?> get)
     internal IEnumerable<IReadOnlyList<object?>> Rows(string name) => get(name) is List<object?> rows ? rows.OfType<List<object?>>() : [];
 }
 
-/// <summary>systemd's manager over the system bus, org.freedesktop.systemd1(5).</summary>
-sealed class SystemdManager : ISystemdManager
+/// <summary>systemd's manager over D-Bus, org.freedesktop.systemd1(5).</summary>
+sealed class SystemdManager(P11KitServerScope scope = P11KitServerScope.System) : ISystemdManager
 {
     const string Destination = "org.freedesktop.systemd1";
     const string ManagerPath = "/org/freedesktop/systemd1";
@@ -64,8 +70,14 @@ sealed class SystemdManager : ISystemdManager
     static readonly FrozenSet<string> OfEveryUnit = FrozenSet.Create(
         StringComparer.Ordinal, "LoadState", "ActiveState", "FragmentPath", "UnitFileState", "NeedDaemonReload");
 
-    readonly SystemBus bus = SystemBus.Open();
+    readonly SystemBus bus = scope == P11KitServerScope.User ? SystemBus.OpenUser() : SystemBus.Open();
     bool subscribed;
+
+    public P11KitServerScope Scope => scope;
+
+    // As '257.13-1~deb13u1'.
+    public int Version =>
+        int.TryParse(string.Concat(((string)Property(ManagerPath, ManagerInterface, "Version")!).TakeWhile(char.IsAsciiDigit)), out var version) ? version : 0;
 
     public void Reload() => Manager("Reload");
 
@@ -129,20 +141,23 @@ sealed class SystemdManager : ISystemdManager
         // read do: some of them are worked out when they are asked for.
         var path = UnitPath(unit);
         var type = char.ToUpperInvariant(unit[unit.LastIndexOf('.') + 1]) + unit[(unit.LastIndexOf('.') + 2)..];
-        var properties = new UnitProperties(name => bus.Call(
-            Destination, path, "org.freedesktop.DBus.Properties", "Get", $"{Destination}.{(OfEveryUnit.Contains(name) ? "Unit" : type)}", name)[0]);
+        var properties = new UnitProperties(name => Property(path, $"{Destination}.{(OfEveryUnit.Contains(name) ? "Unit" : type)}", name));
         return properties.Text("LoadState") is "loaded" ? properties : null;
     }
 
     public void Dispose() => bus.Dispose();
+
+    object? Property(string path, string interfaceName, string name) => bus.Call(Destination, path, "org.freedesktop.DBus.Properties", "Get", interfaceName, name)[0];
 
     /// <summary>Queues a job and waits until systemd says how it ended: the call itself only says that it is queued.</summary>
     void RunJob(string method, string unit, CancellationToken cancellationToken)
     {
         if (!subscribed)
         {
-            bus.Call("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "AddMatch",
-                $"type='signal',sender='{Destination}',interface='{ManagerInterface}',member='JobRemoved'");
+            // Without a bus between, signals come unasked.
+            if (scope == P11KitServerScope.System)
+                bus.Call("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "AddMatch",
+                    $"type='signal',sender='{Destination}',interface='{ManagerInterface}',member='JobRemoved'");
             Manager("Subscribe");
             subscribed = true;
         }
@@ -164,7 +179,7 @@ sealed class SystemdManager : ISystemdManager
     string Explain(string unit, string result)
     {
         var cause = Load(unit)?.Text("Result") is { Length: > 0 } text and not "success" ? $", result {text}" : "";
-        return $"its job ended with '{result}'{cause}; 'journalctl -u {unit}' has the details";
+        return $"its job ended with '{result}'{cause}; '{(scope == P11KitServerScope.User ? "journalctl --user" : "journalctl")} -u {unit}' has the details";
     }
 
     // As sd_bus_path_encode(3) does it.

@@ -25,8 +25,10 @@ sealed class UnitFile
     }
 
     /// <summary>A directive whose value is taken as it is: systemd expands the specifiers in it.</summary>
+    /// <exception cref="HsmRemoteException">A line cannot hold the value.</exception>
     internal UnitFile Set(string directive, string value)
     {
+        SystemdText.RequireLine(value, $"{directive}=");
         text.Append(directive).Append('=').Append(value).Append('\n');
         return this;
     }
@@ -34,8 +36,24 @@ sealed class UnitFile
     /// <summary>A directive whose value means itself: its percent signs are no specifiers.</summary>
     internal UnitFile SetLiteral(string directive, string value) => Set(directive, Literal(value));
 
+    internal UnitFile SetAll(IEnumerable<(string Directive, string Value)> directives)
+    {
+        foreach (var (directive, value) in directives)
+            Set(directive, value);
+        return this;
+    }
+
     /// <summary>Text that systemd reads as itself where it expands specifiers.</summary>
     internal static string Literal(string value) => value.Replace("%", "%%", StringComparison.Ordinal);
+
+    /// <summary>Text that systemd reads as one word that means itself, in a directive that takes several.</summary>
+    internal static string Word(string value) =>
+        value.Length > 0 && value.All(c => char.IsAsciiLetterOrDigit(c) || c is '/' or '-' or '_' or '.' or '=' or '%')
+            ? Literal(value)
+            : $"\"{Literal(value).Replace("\\", "\\\\", StringComparison.Ordinal).Replace("\"", "\\\"", StringComparison.Ordinal)}\"";
+
+    /// <summary>One argument of a command line (systemd.service(5)) that means itself: its dollar signs are no variables.</summary>
+    internal static string Argument(string value) => Word(value).Replace("$", "$$", StringComparison.Ordinal);
 
     public override string ToString() => text.ToString();
 }

@@ -11,10 +11,20 @@ public abstract class ChangeCommand : HsmRemoteCommand
             ? LanguagePrimitives.IsTrue(given)
             : LanguagePrimitives.IsTrue(SessionState.PSVariable.GetValue("WhatIfPreference"));
 
+    /// <summary>Whether it changes an instance of the caller's own, too, so that root is asked for instance by instance.</summary>
+    private protected virtual bool MayBeOwn => false;
+
+    /// <summary>Fails unless the caller may change the instance. What would be done can be asked by anyone.</summary>
+    private protected void RequireRights(string name, P11KitServerScope? scope)
+    {
+        if (!IsWhatIf)
+            Services.Servers.RequireRights(name, scope);
+    }
+
     /// <summary>Without root, says so before anything else. What would be done can be asked by anyone.</summary>
     protected override void BeginProcessing()
     {
-        if (IsWhatIf)
+        if (IsWhatIf || MayBeOwn)
             return;
         try
         {
@@ -24,6 +34,19 @@ public abstract class ChangeCommand : HsmRemoteCommand
         {
             ThrowTerminatingError(ToErrorRecord(e));
         }
+    }
+
+    /// <summary>Plans what concerns an instance, and carries it out, while other runs on the same instance wait.</summary>
+    /// <param name="name">The instance.</param>
+    /// <param name="plan">Makes the plan.</param>
+    /// <param name="what">What it is for, as a title.</param>
+    /// <param name="scope">Whose the instance is; null: the one that there is.</param>
+    private protected void Carry(
+        string name, Func<IReporter, CancellationToken, Task<IChangePlan>> plan, string what, P11KitServerScope? scope)
+    {
+        // Who only looks waits for nobody. Who is asked keeps the others waiting: the answer is to what was shown.
+        using var held = IsWhatIf ? null : Await((reporter, cancellation) => Services.Servers.LockAsync(name, scope, reporter, cancellation), leave: false);
+        Carry(Await(plan), what);
     }
 
     /// <summary>Makes a plan come true, unless -WhatIf or an answer says no, and writes what came of it.</summary>
@@ -50,15 +73,18 @@ public abstract class ChangeCommand : HsmRemoteCommand
             else if (!isWhatIf)
                 return;
 
-            WriteObject(new P11ChangeResult
-            {
-                Name = plan.Name,
-                Changed = plan.Changes.Count > 0,
-                Changes = plan.Changes,
-                WhatIf = isWhatIf,
-            });
+            WriteObject(Result(plan, isWhatIf));
         }
     }
+
+    /// <summary>What came of a plan that was carried out or, with -WhatIf, shown.</summary>
+    private protected virtual P11ChangeResult Result(IChangePlan plan, bool isWhatIf) => new()
+    {
+        Name = plan.Name,
+        Changed = plan.Changes.Count > 0,
+        Changes = plan.Changes,
+        WhatIf = isWhatIf,
+    };
 
     static string Describe(IChangePlan plan, string what, bool withDifferences)
     {

@@ -15,6 +15,10 @@ public sealed class GetP11KitServerCommand : HsmRemoteCommand
     [ValidateNotNullOrEmpty]
     public string[] Name { get; set; } = ["*"];
 
+    /// <summary>Whose instance: the machine's, or the caller's own. By default both.</summary>
+    [Parameter(ValueFromPipelineByPropertyName = true)]
+    public P11KitServerScope? Scope { get; set; }
+
     /// <inheritdoc/>
-    protected override void ProcessRecord() => Attempt(() => WriteObject(FindServers(Name), enumerateCollection: true));
+    protected override void ProcessRecord() => Attempt(() => WriteObject(FindServers(Name, Scope), enumerateCollection: true));
 }

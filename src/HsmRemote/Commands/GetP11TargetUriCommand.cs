@@ -15,10 +15,14 @@ public sealed class GetP11TargetUriCommand : HsmRemoteCommand
     [ValidateNotNullOrEmpty]
     public string[] Name { get; set; } = ["*"];
 
+    /// <summary>Whose instance: the machine's, or the caller's own. By default both.</summary>
+    [Parameter(ValueFromPipelineByPropertyName = true)]
+    public P11KitServerScope? Scope { get; set; }
+
     /// <inheritdoc/>
     protected override void ProcessRecord() => Attempt(() =>
     {
-        foreach (var server in FindServers(Name))
-            Attempt(() => WriteObject(Await(_ => Services.Servers.GetTarget(server.Name))));
+        foreach (var server in FindServers(Name, Scope))
+            Attempt(() => WriteObject(Await(_ => Services.Servers.GetTarget(server.Name, server.Scope))));
     });
 }

@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Management.Automation;
+using System.Security;
 
 namespace HsmRemote.Commands;
 
@@ -10,6 +11,7 @@ namespace HsmRemote.Commands;
 public abstract class HsmRemoteCommand : PSCmdlet, IDisposable
 {
     readonly CancellationTokenSource stopping = new();
+    SecureString? pinOfFile;
 
     private protected static IHsmRemoteServices Services => ServiceLoader.Services;
 
@@ -24,7 +26,10 @@ public abstract class HsmRemoteCommand : PSCmdlet, IDisposable
     protected virtual void Dispose(bool disposing)
     {
         if (disposing)
+        {
             stopping.Dispose();
+            pinOfFile?.Dispose();
+        }
     }
 
     /// <summary>Called by the engine, on another thread, when the pipeline is stopped.</summary>
@@ -80,18 +85,43 @@ public abstract class HsmRemoteCommand : PSCmdlet, IDisposable
                 "UriMalformed", FailureKind.InvalidArgument, $"The value of -{parameter} is no PKCS #11 URI. {error}",
                 "Take it from Get-Pkcs11Token or 'p11tool --list-tokens', in quotes.", parameter);
 
+    /// <summary>Reads the URI of an object, or of all objects of a token, that was typed in.</summary>
+    /// <exception cref="HsmRemoteException">It is none, or holds a PIN.</exception>
+    private protected static Pkcs11Uri ParseObjectUri(string text, string parameter) =>
+        ParseUri(text, parameter) is { HasPin: false } uri
+            ? uri
+            : throw new HsmRemoteException(
+                "UriHasPin", FailureKind.InvalidArgument, $"The value of -{parameter} holds a PIN, which the shell's history keeps. It was not used.",
+                "Leave it out of the URI.", parameter);
+
+    private protected static HsmRemoteException NoSuchToken(Pkcs11Uri uri) => new(
+        "TokenNotFound", FailureKind.NotFound, "There is no token that -Uri selects.", "See which there are: Get-Pkcs11Token.", uri);
+
+    /// <summary>The PIN that -Pin or -PinPath gives, or null. One from a file is forgotten with the command.</summary>
+    /// <exception cref="HsmRemoteException">Both give one, it is empty, or the file is not a safe one.</exception>
+    private protected SecureString? ReadPin(SecureString? pin, string? path)
+    {
+        if (pin is not null && path is not null)
+            throw new HsmRemoteException("PinAmbiguous", FailureKind.InvalidArgument, "-Pin and -PinPath both give a PIN.", "Give one of them.", path);
+        if (path is not null)
+            pin = pinOfFile = Services.Sockets.ReadPin(Resolve(path));
+        return pin is not { Length: 0 }
+            ? pin
+            : throw new HsmRemoteException("PinEmpty", FailureKind.InvalidArgument, "The PIN is empty.", "Ask for one: -Pin (Read-Host -AsSecureString PIN).", "-Pin");
+    }
+
     /// <summary>The instances of names or patterns. A name that is not there is an error, a pattern that fits none is not.</summary>
-    private protected IEnumerable<P11KitServer> FindServers(string[] names)
+    private protected IEnumerable<P11KitServer> FindServers(string[] names, P11KitServerScope? scope = null)
     {
         foreach (var name in names)
         {
             if (WildcardPattern.ContainsWildcardCharacters(name))
             {
                 var pattern = WildcardPattern.Get(name, WildcardOptions.None);
-                foreach (var server in Await(reporter => Services.Servers.Get(reporter)).Where(server => pattern.IsMatch(server.Name)))
+                foreach (var server in Await(reporter => Services.Servers.Get(reporter)).Where(server => pattern.IsMatch(server.Name) && (scope ?? server.Scope) == server.Scope))
                     yield return server;
             }
-            else if (TryFindServer(name) is { } server)
+            else if (TryFindServer(name, scope) is { } server)
             {
                 yield return server;
             }
@@ -99,10 +129,10 @@ public abstract class HsmRemoteCommand : PSCmdlet, IDisposable
     }
 
     /// <summary>The instance of a name; that there is none is written as an error.</summary>
-    private protected P11KitServer? TryFindServer(string name)
+    private protected P11KitServer? TryFindServer(string name, P11KitServerScope? scope = null)
     {
         P11KitServer? server = null;
-        Attempt(() => server = Await(reporter => Services.Servers.Find(name, reporter)));
+        Attempt(() => server = Await(reporter => Services.Servers.Find(name, reporter, scope)));
         return server;
     }
 

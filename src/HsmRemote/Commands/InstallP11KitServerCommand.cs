@@ -1,3 +1,4 @@
+using System.Collections;
 using System.Management.Automation;
 using HsmRemote.Completers;
 
@@ -13,6 +14,14 @@ public sealed class InstallP11KitServerCommand : ChangeCommand
     [ArgumentCompleter(typeof(ServerNameCompleter))]
     [ValidateNotNullOrEmpty]
     public string Name { get; set; } = "p11-kit-server";
+
+    /// <summary>How it serves. By default as it is installed, or PerConnection.</summary>
+    [Parameter]
+    public P11KitServerMode? Mode { get; set; }
+
+    /// <summary>Whose it is: the machine's, or the caller's own, for rootless containers. By default as it is installed, or System.</summary>
+    [Parameter]
+    public P11KitServerScope? Scope { get; set; }
 
     /// <summary>The socket's absolute path, at most 107 bytes. By default /run/NAME/pkcs11.</summary>
     [Parameter]
@@ -40,20 +49,98 @@ public sealed class InstallP11KitServerCommand : ChangeCommand
     [AllowEmptyCollection]
     public string[]? TargetUri { get; set; }
 
+    /// <summary>Modules that have to be there: softhsm2, opensc, tpm2, or the name of a package.</summary>
+    [Parameter]
+    [ArgumentCompleter(typeof(ModulePackageCompleter))]
+    [ValidateNotNullOrEmpty]
+    public string[] Module { get; set; } = [];
+
+    /// <summary>Installs p11-kit and the modules with the host's package manager where they are missing.</summary>
+    [Parameter]
+    public SwitchParameter InstallPackage { get; set; }
+
+    /// <summary>How many connections may be open at a time, for PerConnection. By default 256.</summary>
+    [Parameter]
+    [ValidateRange(1, 65536)]
+    public uint? MaxConnections { get; set; }
+
+    /// <summary>How many of them one user may have, for PerConnection on systemd 257 and later. 0, the default: no such limit.</summary>
+    [Parameter]
+    [ValidateRange(0, 65536)]
+    public uint? MaxConnectionsPerSource { get; set; }
+
+    /// <summary>The only user that may connect, whatever the permissions say, for Daemon. An empty string: any.</summary>
+    [Parameter]
+    [ArgumentCompleter(typeof(UserNameCompleter))]
+    [AllowEmptyString]
+    public string? PeerUser { get; set; }
+
+    /// <summary>The primary group that whoever connects has to have, whatever the permissions say, for Daemon. An empty string: any.</summary>
+    [Parameter]
+    [ArgumentCompleter(typeof(GroupNameCompleter))]
+    [AllowEmptyString]
+    public string? PeerGroup { get; set; }
+
+    /// <summary>Files and directories that the service may write to besides its modules' own stores. They become the whole list.</summary>
+    [Parameter]
+    [AllowEmptyCollection]
+    public string[]? AllowPath { get; set; }
+
+    /// <summary>Device nodes that the service may open besides those that its modules are known to need. They become the whole list.</summary>
+    [Parameter]
+    [AllowEmptyCollection]
+    public string[]? AllowDevice { get; set; }
+
+    /// <summary>Environment variables for the modules, such as SOFTHSM2_CONF. They become the whole list. No secrets: everyone may read them.</summary>
+    [Parameter]
+    [ValidateNotNull]
+    public Hashtable? Environment { get; set; }
+
+    /// <summary>The user that the service runs as, where its tokens allow that. By default root, without capabilities.</summary>
+    [Parameter]
+    [ArgumentCompleter(typeof(UserNameCompleter))]
+    [ValidateNotNullOrEmpty]
+    public string? ServiceUser { get; set; }
+
+    /// <summary>Take over a p11-kit server of that name that something else installed.</summary>
+    [Parameter]
+    public SwitchParameter Adopt { get; set; }
+
+    private protected override bool MayBeOwn => true;
+
     /// <inheritdoc/>
     protected override void ProcessRecord() => Attempt(() =>
     {
+        RequireRights(Name, Scope);
         var spec = new P11KitServerSpec
         {
             Name = Name,
+            Mode = Mode,
+            Scope = Scope,
             SocketPath = SocketPath,
             SocketMode = SocketMode is null ? null : (UnixFileMode)Convert.ToInt32(SocketMode, 8),
             Group = Group,
             GroupId = GroupId,
             TargetUri = TargetUri?.Select(uri => ParseUri(uri, nameof(TargetUri))).ToList(),
+            MaxConnections = MaxConnections,
+            MaxConnectionsPerSource = MaxConnectionsPerSource,
+            // Whoever did not give it gave null, which the engine makes an empty string of.
+            PeerUser = MyInvocation.BoundParameters.ContainsKey(nameof(PeerUser)) ? PeerUser : null,
+            PeerGroup = MyInvocation.BoundParameters.ContainsKey(nameof(PeerGroup)) ? PeerGroup : null,
+            Adopt = Adopt,
+            AllowPath = AllowPath?.Select(Absolute).ToList(),
+            AllowDevice = AllowDevice?.Select(Absolute).ToList(),
+            Environment = Environment?.Cast<DictionaryEntry>().ToDictionary(e => $"{e.Key}", e => $"{e.Value}", StringComparer.Ordinal),
+            ServiceUser = ServiceUser,
+            Modules = Module,
+            InstallPackage = InstallPackage,
         };
         Carry(
-            Await((reporter, cancellation) => Services.Servers.PlanInstallAsync(spec, reporter, cancellation)),
-            $"Install the p11-kit server '{Name}'");
+            Name,
+            (reporter, cancellation) => Services.Servers.PlanInstallAsync(spec, reporter, cancellation),
+            $"Install the p11-kit server '{Name}'", Scope);
     });
+
+    // The engine would take a backslash for a separator.
+    string Absolute(string path) => path.StartsWith('/') ? path : Resolve(path);
 }

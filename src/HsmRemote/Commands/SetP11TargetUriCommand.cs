@@ -4,10 +4,14 @@ using HsmRemote.Completers;
 namespace HsmRemote.Commands;
 
 /// <summary>Sets the target of an instance: the tokens piped in or given, all of them, and no others.</summary>
-[Cmdlet(VerbsCommon.Set, "P11TargetUri", SupportsShouldProcess = true, ConfirmImpact = ConfirmImpact.Medium)]
-[OutputType(typeof(P11ChangeResult))]
+[Cmdlet(VerbsCommon.Set, "P11TargetUri", SupportsShouldProcess = true, ConfirmImpact = ConfirmImpact.Medium, DefaultParameterSetName = SetSet)]
+[OutputType(typeof(P11TargetResult))]
 public sealed class SetP11TargetUriCommand : ChangeCommand
 {
+    const string SetSet = "Set";
+    const string AddSet = "Add";
+    const string RemoveSet = "Remove";
+
     readonly Dictionary<string, List<Pkcs11Uri>> targets = new(StringComparer.Ordinal);
 
     /// <summary>The instance's name.</summary>
@@ -21,6 +25,38 @@ public sealed class SetP11TargetUriCommand : ChangeCommand
     [ArgumentCompleter(typeof(TokenUriCompleter))]
     [AllowEmptyCollection]
     public string[] Uri { get; set; } = [];
+
+    /// <summary>Adds the tokens to the target, which stays as it is otherwise.</summary>
+    [Parameter(ParameterSetName = AddSet, Mandatory = true)]
+    public SwitchParameter Add { get; set; }
+
+    /// <summary>Takes the tokens out of the target, which stays as it is otherwise.</summary>
+    [Parameter(ParameterSetName = RemoveSet, Mandatory = true)]
+    public SwitchParameter Remove { get; set; }
+
+    /// <summary>How the tokens are named: as p11tool prints them, or in the fewest characters that name each alone on this host.</summary>
+    [Parameter(ParameterSetName = SetSet)]
+    [Parameter(ParameterSetName = AddSet)]
+    public P11TargetForm Form { get; set; }
+
+    /// <summary>Also when a URI selects no token that is there now, or others besides.</summary>
+    [Parameter]
+    public SwitchParameter Force { get; set; }
+
+    /// <summary>Leaves connections open that see tokens which are no more in the target.</summary>
+    [Parameter]
+    public SwitchParameter KeepConnections { get; set; }
+
+    /// <summary>How long one module or the server may take, in seconds, from 0.1 to 3600.</summary>
+    [Parameter]
+    [ValidateRange(0.1, 3600.0)]
+    public double TimeoutSeconds { get; set; } = 30;
+
+    /// <summary>Whose instance: the machine's, or the caller's own. By default the one that there is.</summary>
+    [Parameter]
+    public P11KitServerScope? Scope { get; set; }
+
+    private protected override bool MayBeOwn => true;
 
     /// <inheritdoc/>
     protected override void ProcessRecord()
@@ -51,9 +87,41 @@ public sealed class SetP11TargetUriCommand : ChangeCommand
 
         foreach (var (name, uris) in targets)
         {
-            Attempt(() => Carry(
-                Await(reporter => Services.Servers.PlanTarget(name, uris, reporter)),
-                $"Set the target of the p11-kit server '{name}'"));
+            var request = new P11TargetRequest
+            {
+                Name = name,
+                Scope = Scope,
+                Uri = uris,
+                Change = Add ? P11TargetChange.Add : Remove ? P11TargetChange.Remove : P11TargetChange.Set,
+                Form = Form,
+                Force = Force,
+                KeepConnections = KeepConnections,
+                Timeout = TimeSpan.FromSeconds(TimeoutSeconds),
+                Environment = GetPkcs11TokenCommand.SessionEnvironment(),
+            };
+            Attempt(() =>
+            {
+                RequireRights(name, Scope);
+                Carry(
+                    name,
+                    async (reporter, cancellation) => await Services.Servers.PlanTargetAsync(request, reporter, cancellation),
+                    $"Set the target of the p11-kit server '{name}'", Scope);
+            });
         }
+    }
+
+    /// <inheritdoc/>
+    private protected override P11ChangeResult Result(IChangePlan plan, bool isWhatIf)
+    {
+        var target = (IP11TargetPlan)plan;
+        return new P11TargetResult
+        {
+            Name = plan.Name,
+            Changed = plan.Changes.Count > 0,
+            Changes = plan.Changes,
+            WhatIf = isWhatIf,
+            Uri = target.Target,
+            Exposes = isWhatIf ? Await<IReadOnlyList<Pkcs11Token>?>(async (reporter, cancellation) => await target.SelectedAsync(reporter, cancellation)) : Await(target.ExposedAsync),
+        };
     }
 }

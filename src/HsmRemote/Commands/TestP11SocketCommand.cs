@@ -16,7 +16,6 @@ public sealed class TestP11SocketCommand : HsmRemoteCommand
     readonly BlockingCollection<Task<P11SocketTest>> ended = [];
     int underWay;
     P11Login? login;
-    SecureString? pinOfFile;
 
     /// <summary>The instances' names, with wildcards.</summary>
     [Parameter(ParameterSetName = ServerSet, Position = 0, ValueFromPipelineByPropertyName = true)]
@@ -24,6 +23,10 @@ public sealed class TestP11SocketCommand : HsmRemoteCommand
     [SupportsWildcards]
     [ValidateNotNullOrEmpty]
     public string[] Name { get; set; } = ["p11-kit-server"];
+
+    /// <summary>Whose instance: the machine's, or the caller's own. By default the one that there is.</summary>
+    [Parameter(ParameterSetName = ServerSet, ValueFromPipelineByPropertyName = true)]
+    public P11KitServerScope? Scope { get; set; }
 
     /// <summary>The socket itself, where there is no instance.</summary>
     [Parameter(ParameterSetName = SocketSet, Mandatory = true)]
@@ -121,14 +124,6 @@ public sealed class TestP11SocketCommand : HsmRemoteCommand
     /// <inheritdoc/>
     protected override void EndProcessing() => WriteUntil(0);
 
-    /// <inheritdoc/>
-    protected override void Dispose(bool disposing)
-    {
-        if (disposing)
-            pinOfFile?.Dispose();
-        base.Dispose(disposing);
-    }
-
     bool IsOfProcess => ProcessId is not null || Container is not null;
 
     void RequireOneIdentity()
@@ -145,13 +140,9 @@ public sealed class TestP11SocketCommand : HsmRemoteCommand
 
     void ReadLogin()
     {
-        if (Pin is not null && PinPath is not null)
-            throw Invalid("PinAmbiguous", "-Pin and -PinPath both give a PIN.", "Give one of them.", PinPath);
         var key = KeyUri is null ? null : ParseKeyUri(KeyUri);
-        if (PinPath is not null)
-            pinOfFile = Services.Sockets.ReadPin(Resolve(PinPath));
-        if ((Pin ?? pinOfFile) is { } pin)
-            login = pin.Length > 0 ? new(pin, key, Force) : throw Invalid("PinEmpty", "The PIN is empty.", "Ask for one: -Pin (Read-Host -AsSecureString PIN).", "-Pin");
+        if (ReadPin(Pin, PinPath) is { } pin)
+            login = new(pin, key, Force);
         else if (key is not null)
             throw Invalid("PinRequired", "-KeyUri names a key to sign with, and no PIN is given.", "Give it with -Pin or -PinPath.", key);
     }
@@ -172,7 +163,7 @@ public sealed class TestP11SocketCommand : HsmRemoteCommand
 
     void StartServers()
     {
-        foreach (var server in FindServers(Name))
+        foreach (var server in FindServers(Name, Scope))
         {
             if (TryGetSocketPath(server) is { } path)
                 Start(P11SocketEndpoint.Of(server, path));

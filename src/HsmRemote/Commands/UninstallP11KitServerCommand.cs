@@ -14,14 +14,25 @@ public sealed class UninstallP11KitServerCommand : ChangeCommand
     [ValidateNotNullOrEmpty]
     public string[] Name { get; set; } = [];
 
+    /// <summary>Whose instance: the machine's, or the caller's own. By default the one that there is.</summary>
+    [Parameter(ValueFromPipelineByPropertyName = true)]
+    public P11KitServerScope? Scope { get; set; }
+
+    private protected override bool MayBeOwn => true;
+
     /// <inheritdoc/>
     protected override void ProcessRecord()
     {
         foreach (var name in Name)
         {
-            Attempt(() => Carry(
-                Await(reporter => Services.Servers.PlanUninstall(name, reporter)),
-                $"Uninstall the p11-kit server '{name}'"));
+            Attempt(() =>
+            {
+                RequireRights(name, Scope);
+                Carry(
+                    name,
+                    (reporter, _) => Task.FromResult(Services.Servers.PlanUninstall(name, reporter, Scope)),
+                    $"Uninstall the p11-kit server '{name}'", Scope);
+            });
         }
     }
 }

@@ -14,6 +14,12 @@ public sealed class ModuleNameCompleter : ValueCompleter
     private protected override IEnumerable<string> Values() => ServiceLoader.Services.Tokens.ModuleNames();
 }
 
+/// <summary>Completes the modules that Install-P11KitServer knows the packages of.</summary>
+public sealed class ModulePackageCompleter : ValueCompleter
+{
+    private protected override IEnumerable<string> Values() => ["opensc", "softhsm2", "tpm2"];
+}
+
 /// <summary>Completes the labels of tokens.</summary>
 public sealed class TokenLabelCompleter : ValueCompleter
 {
@@ -24,6 +30,18 @@ public sealed class TokenLabelCompleter : ValueCompleter
 public sealed class TokenUriCompleter : ValueCompleter
 {
     private protected override IEnumerable<string> Values() => Tokens.Now().Select(token => token.Uri.ToString());
+}
+
+/// <summary>Completes the labels of public objects.</summary>
+public sealed class ObjectLabelCompleter : ValueCompleter
+{
+    private protected override IEnumerable<string> Values() => Tokens.Objects([]).Select(found => found.Label).Where(label => label.Length > 0);
+}
+
+/// <summary>Completes the URIs of certificates.</summary>
+public sealed class CertificateUriCompleter : ValueCompleter
+{
+    private protected override IEnumerable<string> Values() => Tokens.Objects([Pkcs11ObjectClass.Certificate]).Select(found => found.Uri.ToString());
 }
 
 /// <summary>Completes the names of local groups.</summary>
@@ -84,6 +102,12 @@ static class Tokens
         ServiceLoader.Services.Tokens
             .FindAsync(new Pkcs11TokenQuery { Timeout = Patience, Environment = GetPkcs11TokenCommand.SessionEnvironment() }, new Silence(), CancellationToken.None)
             .GetAwaiter().GetResult();
+
+    internal static IEnumerable<Pkcs11Object> Objects(IReadOnlyList<Pkcs11ObjectClass> classes)
+    {
+        var query = new Pkcs11ObjectQuery { Classes = classes, Timeout = Patience, Environment = GetPkcs11TokenCommand.SessionEnvironment() };
+        return Now().SelectMany(token => ServiceLoader.Services.Objects.FindAsync(token, query, new Silence(), CancellationToken.None).GetAwaiter().GetResult());
+    }
 
     sealed class Silence : IReporter
     {

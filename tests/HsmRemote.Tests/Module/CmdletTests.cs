@@ -92,6 +92,27 @@ public sealed class CmdletTests(Engine engine)
     }
 
     [Fact]
-    public void A_URI_literal_is_a_type_of_the_session() =>
-        Assert.Equal("pkcs11:model=M;token=a%20b", Assert.Single(engine.Run("\"$([HsmRemote.Pkcs11Uri]'pkcs11:token=a%20b;model=M')\"").Check()).BaseObject);
+    public void A_URI_literal_is_a_type_of_the_session()
+    {
+        Assert.Equal("pkcs11:model=M;token=a%20b", Assert.Single(engine.Run("\"$([Pkcs11Uri]'pkcs11:token=a%20b;model=M')\"").Check()).BaseObject);
+        Assert.Equal(
+            [true, true, true, "b", true],
+            engine.Run("""
+                $uri = [Pkcs11Uri]'pkcs11:token=a;model=M'
+                $uri -eq 'pkcs11:model=M;token=%61'
+                $null -eq [Pkcs11Uri]$null
+                $null -eq ('pkcs11' -as [Pkcs11Uri])
+                ([Pkcs11Uri[]]('pkcs11:token=a', 'pkcs11:token=b'))[1].Token
+                $uri.Matches([Pkcs11Uri]'pkcs11:token=a;model=M;serial=1')
+                """).Check().Select(o => o.BaseObject));
+    }
+
+    [Fact]
+    public void A_URI_that_is_none_is_an_error_with_the_offset_and_Parse_does_not_repeat_a_PIN()
+    {
+        Assert.Contains("Offset 15:", engine.Run("[Pkcs11Uri]'pkcs11:token=a;;serial=9'").Error.Exception.Message, StringComparison.Ordinal);
+        var error = engine.Run("$text = 'pkcs11:token=a;;?pin-value=774411'; [Pkcs11Uri]::Parse($text)").Error;
+        Assert.Contains("Offset 15:", error.Exception.Message, StringComparison.Ordinal);
+        Assert.DoesNotContain("774411", $"{error} {error.Exception}", StringComparison.Ordinal);
+    }
 }

@@ -10,8 +10,8 @@ public sealed class ModuleTests(Engine engine) : IDisposable
 {
     static readonly string[] Cmdlets =
     [
-        "Get-P11ContainerConfig", "Get-P11KitServer", "Get-P11TargetUri", "Get-Pkcs11Token", "Install-P11KitServer", "New-P11ContainerConfig",
-        "Set-P11TargetUri", "Test-P11Socket", "Uninstall-P11KitServer",
+        "Export-Pkcs11Certificate", "Get-P11ContainerConfig", "Get-P11KitServer", "Get-P11TargetUri", "Get-Pkcs11Object", "Get-Pkcs11Token", "Install-P11KitServer",
+        "New-P11ContainerConfig", "Set-P11TargetUri", "Test-P11Socket", "Test-Pkcs11Uri", "Uninstall-P11KitServer",
     ];
 
     readonly DirectoryInfo directory = Directory.CreateTempSubdirectory("hsmremote-tests-");
@@ -33,10 +33,13 @@ public sealed class ModuleTests(Engine engine) : IDisposable
     [InlineData("New-P11ContainerConfig", true)]
     [InlineData("Set-P11TargetUri", true)]
     [InlineData("Get-P11ContainerConfig", false)]
+    [InlineData("Export-Pkcs11Certificate", true)]
     [InlineData("Get-P11KitServer", false)]
     [InlineData("Get-P11TargetUri", false)]
+    [InlineData("Get-Pkcs11Object", false)]
     [InlineData("Get-Pkcs11Token", false)]
     [InlineData("Test-P11Socket", false)]
+    [InlineData("Test-Pkcs11Uri", false)]
     public void What_changes_something_can_be_asked_what(string cmdlet, bool changes)
     {
         var parameters = engine.Run($"(Get-Command {cmdlet}).Parameters.Keys").Check().Select(p => (string)p.BaseObject).ToList();
@@ -45,6 +48,8 @@ public sealed class ModuleTests(Engine engine) : IDisposable
     }
 
     [Theory]
+    [InlineData("Export-Pkcs11Certificate", "System.String")]
+    [InlineData("Get-Pkcs11Object", "HsmRemote.Pkcs11Object")]
     [InlineData("Get-Pkcs11Token", "HsmRemote.Pkcs11Token")]
     [InlineData("Test-P11Socket", "HsmRemote.P11SocketTest")]
     [InlineData("Get-P11KitServer", "HsmRemote.P11KitServer")]
@@ -52,6 +57,8 @@ public sealed class ModuleTests(Engine engine) : IDisposable
     [InlineData("Get-P11ContainerConfig", "HsmRemote.P11ContainerConfig")]
     [InlineData("New-P11ContainerConfig", "HsmRemote.P11ContainerConfig")]
     [InlineData("New-P11ContainerConfig", "System.String")]
+    [InlineData("Set-P11TargetUri", "HsmRemote.P11TargetResult")]
+    [InlineData("Test-Pkcs11Uri", "HsmRemote.Pkcs11UriTest")]
     public void It_says_what_it_gives(string cmdlet, string type) =>
         Assert.Contains(type, engine.Run($"(Get-Command {cmdlet}).OutputType.Name").Check().Select(t => (string)t.BaseObject));
 
@@ -62,7 +69,8 @@ public sealed class ModuleTests(Engine engine) : IDisposable
         foreach (var (type, property, cmdlet) in new[]
         {
             ("Pkcs11Token", "Uri", "Set-P11TargetUri"), ("P11TargetUri", "Uri", "Set-P11TargetUri"), ("P11ChangeResult", "Name", "Set-P11TargetUri"),
-            ("P11KitServer", "Name", "Test-P11Socket"), ("P11KitServer", "Name", "Get-Pkcs11Token"), ("P11KitServer", "Name", "Uninstall-P11KitServer"),
+            ("Pkcs11Token", "Uri", "Test-Pkcs11Uri"), ("Pkcs11UriTest", "Uri", "Set-P11TargetUri"),
+            ("P11KitServer", "Name", "Test-P11Socket"), ("P11KitServer", "Name", "Get-Pkcs11Token"), ("P11KitServer", "Name", "Get-Pkcs11Object"), ("Pkcs11Object", "Uri", "Set-P11TargetUri"), ("P11KitServer", "Name", "Uninstall-P11KitServer"),
             ("P11KitServer", "Name", "New-P11ContainerConfig"), ("P11ContainerConfig", "Name", "Test-P11Socket"),
         })
         {

@@ -41,7 +41,7 @@ public sealed class InstanceRulesTests
         var other = new P11KitServer
         {
             Name = "other", State = P11KitServerState.Listening, Mode = P11KitServerMode.PerConnection, IsManaged = true,
-            Enabled = true, TargetUri = [], Unit = "other.socket", SocketPath = "/run/x/pkcs11",
+            Enabled = true, TargetUri = [], Unit = "other.socket", SocketPath = "/run/x/pkcs11", ServiceUnit = "other@.service",
         };
         var error = Assert.Throws<HsmRemoteException>(() => InstanceRules.CheckSocketPath("/run/x/pkcs11", "edge", [other]));
         Assert.Contains("'other'", error.Message, StringComparison.Ordinal);

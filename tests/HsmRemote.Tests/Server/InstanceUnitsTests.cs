@@ -6,13 +6,13 @@ namespace HsmRemote.Tests.Server;
 public sealed class InstanceUnitsTests
 {
     static readonly InstanceState Instance = new(
-        new InstanceLayout("edge"), "/run/odd %name/pkcs11", UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupWrite, "hsm");
+        new InstanceLayout("edge"), "/run/odd %name/pkcs11", UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupWrite, "hsm", SandboxRequest.Nothing);
 
     [Fact]
     public void Percent_signs_of_a_path_are_doubled()
     {
         Assert.Contains("\nListenStream=/run/odd %%name/pkcs11\n", InstanceUnits.Socket(Instance), StringComparison.Ordinal);
-        Assert.Contains("\nReadWritePaths=-/var/lib/50%%\n", InstanceUnits.Service(Instance, "/usr/bin/p11-kit", ["/var/lib/50%"]), StringComparison.Ordinal);
+        Assert.Contains("\nExecStart=/opt/50%%/p11-kit ", InstanceUnits.Service(Instance, "/opt/50%/p11-kit", []), StringComparison.Ordinal);
     }
 
     [Fact]

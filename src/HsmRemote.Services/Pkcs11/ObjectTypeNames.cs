@@ -1,0 +1,71 @@
+namespace HsmRemote.Services.Pkcs11;
+
+/// <summary>CKK_… and CKC_… by their names in the standard (PKCS #11 v3.1), without the prefix; the number where there is none.</summary>
+static class ObjectTypeNames
+{
+    internal static string? Key(ulong? type) => type switch
+    {
+        null => null,
+        0x0 => "RSA",
+        0x1 => "DSA",
+        0x2 => "DH",
+        0x3 => "EC",
+        0x4 => "X9_42_DH",
+        0x5 => "KEA",
+        0x10 => "GENERIC_SECRET",
+        0x11 => "RC2",
+        0x12 => "RC4",
+        0x13 => "DES",
+        0x14 => "DES2",
+        0x15 => "DES3",
+        0x16 => "CAST",
+        0x17 => "CAST3",
+        0x18 => "CAST128",
+        0x19 => "RC5",
+        0x1A => "IDEA",
+        0x1B => "SKIPJACK",
+        0x1C => "BATON",
+        0x1D => "JUNIPER",
+        0x1E => "CDMF",
+        0x1F => "AES",
+        0x20 => "BLOWFISH",
+        0x21 => "TWOFISH",
+        0x22 => "SECURID",
+        0x23 => "HOTP",
+        0x24 => "ACTI",
+        0x25 => "CAMELLIA",
+        0x26 => "ARIA",
+        0x27 => "MD5_HMAC",
+        0x28 => "SHA_1_HMAC",
+        0x29 => "RIPEMD128_HMAC",
+        0x2A => "RIPEMD160_HMAC",
+        0x2B => "SHA256_HMAC",
+        0x2C => "SHA384_HMAC",
+        0x2D => "SHA512_HMAC",
+        0x2E => "SHA224_HMAC",
+        0x2F => "SEED",
+        0x30 => "GOSTR3410",
+        0x31 => "GOSTR3411",
+        0x32 => "GOST28147",
+        0x33 => "CHACHA20",
+        0x34 => "POLY1305",
+        0x35 => "AES_XTS",
+        0x40 => "EC_EDWARDS",
+        0x41 => "EC_MONTGOMERY",
+        0x42 => "HKDF",
+        0x48 => "HSS",
+        0x49 => "ML_KEM",
+        0x4A => "ML_DSA",
+        0x4B => "SLH_DSA",
+        { } other => $"0x{other:X}",
+    };
+
+    internal static string? Certificate(ulong? type) => type switch
+    {
+        null => null,
+        0x0 => "X_509",
+        0x1 => "X_509_ATTR_CERT",
+        0x2 => "WTLS",
+        { } other => $"0x{other:X}",
+    };
+}

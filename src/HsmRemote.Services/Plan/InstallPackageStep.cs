@@ -1,0 +1,26 @@
+using HsmRemote.Services.Native;
+
+namespace HsmRemote.Services.Plan;
+
+/// <summary>Packages are installed. They stay when a later step fails: others may have come to need them.</summary>
+sealed class InstallPackageStep(IReadOnlyList<string> packages, IReadOnlyList<string> command)
+    : PlanStep(new PlannedChange(
+        ChangeKind.InstallPackage, string.Join(' ', packages), $"Install the packages {string.Join(", ", packages)}, which then stay: {string.Join(' ', command)}"))
+{
+    const int LinesShown = 3;
+
+    internal override bool Stays => true;
+
+    internal override async Task ApplyAsync(CancellationToken cancellationToken)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        // Not stopped halfway, which would leave packages that are half configured.
+        var result = await ChildProcess.RunAsync(command[0], [.. command.Skip(1)], CancellationToken.None);
+        if (result.ExitCode == 0)
+            return;
+        var said = (result.Errors + result.Output).Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
+        throw new HsmRemoteException(
+            "PackageFailed", FailureKind.Unavailable, $"it ended with {result.ExitCode}: {string.Join(' ', said.TakeLast(LinesShown))}",
+            "Bring its lists of packages up to date (apt-get update, dnf makecache, zypper refresh, apk update), and see what the command says when it is run by hand.", command[0]);
+    }
+}

@@ -1,0 +1,76 @@
+using HsmRemote.Services.Native;
+using HsmRemote.Services.Systemd;
+
+namespace HsmRemote.Services.Server;
+
+/// <summary>Decides what an instance is to be: what was given, else what is installed, else the default.</summary>
+static class InstanceDecision
+{
+    const UnixFileMode OwnerMode = UnixFileMode.UserRead | UnixFileMode.UserWrite;
+    const UnixFileMode GroupMode = OwnerMode | UnixFileMode.GroupRead | UnixFileMode.GroupWrite;
+
+    // Before, systemd.socket(5) means an IP address by a source, and the limit has no effect on a Unix socket: run on 252.
+    const int LimitPerUser = 257;
+
+    /// <param name="spec">What was given.</param>
+    /// <param name="layout">The instance.</param>
+    /// <param name="installed">The instance as it is there.</param>
+    /// <param name="moving">The instance of the other scope that this one replaces.</param>
+    /// <param name="systemd">The systemd that it is for.</param>
+    /// <param name="reporter">Told what an administrator may not expect.</param>
+    /// <exception cref="HsmRemoteException">What was given does not fit together.</exception>
+    internal static InstanceState Of(
+        P11KitServerSpec spec, InstanceLayout layout, P11KitServer? installed, P11KitServer? moving, ISystemdManager systemd, IReporter reporter)
+    {
+        var mode = spec.Mode ?? installed?.Mode ?? moving?.Mode ?? P11KitServerMode.PerConnection;
+        var isUser = layout.Scope == P11KitServerScope.User;
+        InstanceRules.CheckFitsMode(spec, mode);
+        if (isUser && (spec.Group is not null || spec.GroupId is not null || spec.ServiceUser is not null || !string.IsNullOrEmpty(spec.PeerUser ?? spec.PeerGroup)))
+        {
+            throw new HsmRemoteException(
+                "GroupNotForUser", FailureKind.InvalidArgument, "An instance of -Scope User is for that user alone: its socket can have no other group, it runs as nobody else, and no other peer could reach it.",
+                "Leave -Group, -GroupId, -ServiceUser, -PeerUser and -PeerGroup out, or install it for the machine: -Scope System.", layout.Name);
+        }
+
+        if (isUser && !File.Exists($"/var/lib/systemd/linger/{Caller.UserName}"))
+            reporter.Warning($"The instance ends with the last session of {Caller.UserName}, and does not start with the machine, until root runs: loginctl enable-linger {Caller.UserName}");
+
+        var perConnection = mode == P11KitServerMode.PerConnection;
+        var perSource = spec.MaxConnectionsPerSource ?? (perConnection ? installed?.MaxConnectionsPerSource : null);
+        if (spec.MaxConnectionsPerSource > 0 && systemd.Version is > 0 and < LimitPerUser and var version)
+            reporter.Warning($"systemd {version} does not heed -MaxConnectionsPerSource on a Unix socket; from {LimitPerUser} on it counts by the peer's user.");
+        var daemon = mode == P11KitServerMode.Daemon;
+        var state = new InstanceState(
+            layout,
+            spec.SocketPath ?? installed?.SocketPath ?? layout.DefaultSocketPath,
+            spec.SocketMode ?? (installed?.SocketMode is { } bits ? (UnixFileMode)Convert.ToInt32(bits, 8) : isUser ? OwnerMode : GroupMode),
+            spec.Group
+            ?? (spec.GroupId is { } id ? Accounts.FindGroup(id)?.Name ?? spec.Name : null)
+            ?? installed?.Group ?? installed?.PeerGroup
+            ?? "root",
+            SandboxRequest.Of(spec, moving is null ? [layout] : [layout, new InstanceLayout(spec.Name, moving.Scope)]))
+        {
+            Mode = mode,
+            MaxConnections = spec.MaxConnections ?? (perConnection && installed is { IsManaged: true } ? installed.MaxConnections : null) ?? 256,
+            MaxConnectionsPerSource = perSource > 0 ? perSource : null,
+            PeerUser = daemon ? Given(spec.PeerUser, installed?.PeerUser) : null,
+            PeerGroup = daemon ? Given(spec.PeerGroup, installed?.PeerGroup) : null,
+        };
+        if (spec.PeerUser is { Length: > 0 } || spec.PeerGroup is { Length: > 0 })
+            WarnOfPeers(state, reporter);
+        return state;
+    }
+
+    static string? Given(string? given, string? installed) => given is null ? installed : given.Length > 0 ? given : null;
+
+    static void WarnOfPeers(InstanceState state, IReporter reporter)
+    {
+        var user = state.PeerUser is { } name ? $"whose user is {name}" : null;
+        var group = state.PeerGroup is { } primary ? $"whose primary group is {primary}" : null;
+        reporter.Warning(
+            $"Only processes {string.Join(" and ", new[] { user, group }.OfType<string>())} can connect."
+            + (state.PeerUser is "root" || (user is null && group is null) ? "" : " Root cannot, unless it is so.")
+            + (group is null ? "" : " A supplementary group, such as a container's --group-add, does not count.")
+            + " The permissions of the socket have to let them, too.");
+    }
+}
