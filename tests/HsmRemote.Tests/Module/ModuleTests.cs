@@ -10,8 +10,10 @@ public sealed class ModuleTests(Engine engine) : IDisposable
 {
     static readonly string[] Cmdlets =
     [
-        "Export-Pkcs11Certificate", "Get-P11ContainerConfig", "Get-P11KitServer", "Get-P11TargetUri", "Get-Pkcs11Object", "Get-Pkcs11Token", "Install-P11KitServer",
-        "New-P11ContainerConfig", "Set-P11TargetUri", "Test-P11Socket", "Test-Pkcs11Uri", "Uninstall-P11KitServer",
+        "Disconnect-P11KitConnection", "Export-Pkcs11Certificate", "Get-P11ContainerConfig", "Get-P11KitConnection", "Get-P11KitServer", "Get-P11TargetUri",
+        "Get-Pkcs11Object", "Get-Pkcs11Token", "Install-P11KitServer", "New-P11ContainerConfig", "Restart-P11KitServer", "Set-P11TargetUri",
+        "Start-P11KitServer", "Stop-P11KitServer", "Test-P11Socket", "Test-Pkcs11Uri",
+        "Uninstall-P11KitServer",
     ];
 
     readonly DirectoryInfo directory = Directory.CreateTempSubdirectory("hsmremote-tests-");
@@ -32,8 +34,13 @@ public sealed class ModuleTests(Engine engine) : IDisposable
     [InlineData("Uninstall-P11KitServer", true)]
     [InlineData("New-P11ContainerConfig", true)]
     [InlineData("Set-P11TargetUri", true)]
-    [InlineData("Get-P11ContainerConfig", false)]
     [InlineData("Export-Pkcs11Certificate", true)]
+    [InlineData("Start-P11KitServer", true)]
+    [InlineData("Stop-P11KitServer", true)]
+    [InlineData("Restart-P11KitServer", true)]
+    [InlineData("Disconnect-P11KitConnection", true)]
+    [InlineData("Get-P11KitConnection", false)]
+    [InlineData("Get-P11ContainerConfig", false)]
     [InlineData("Get-P11KitServer", false)]
     [InlineData("Get-P11TargetUri", false)]
     [InlineData("Get-Pkcs11Object", false)]
@@ -54,11 +61,11 @@ public sealed class ModuleTests(Engine engine) : IDisposable
     [InlineData("Test-P11Socket", "HsmRemote.P11SocketTest")]
     [InlineData("Get-P11KitServer", "HsmRemote.P11KitServer")]
     [InlineData("Install-P11KitServer", "HsmRemote.P11ChangeResult")]
+    [InlineData("Set-P11TargetUri", "HsmRemote.P11TargetResult")]
+    [InlineData("Test-Pkcs11Uri", "HsmRemote.Pkcs11UriTest")]
     [InlineData("Get-P11ContainerConfig", "HsmRemote.P11ContainerConfig")]
     [InlineData("New-P11ContainerConfig", "HsmRemote.P11ContainerConfig")]
     [InlineData("New-P11ContainerConfig", "System.String")]
-    [InlineData("Set-P11TargetUri", "HsmRemote.P11TargetResult")]
-    [InlineData("Test-Pkcs11Uri", "HsmRemote.Pkcs11UriTest")]
     public void It_says_what_it_gives(string cmdlet, string type) =>
         Assert.Contains(type, engine.Run($"(Get-Command {cmdlet}).OutputType.Name").Check().Select(t => (string)t.BaseObject));
 
