@@ -27,7 +27,7 @@ namespace HsmRemote.SystemTests;
 /// and file names that no other test uses; nothing has to be cleaned up. Inside, the repository has the same path, but
 /// cannot be written to. Where no sandbox can run, the first use skips the test and says why.</para>
 /// </remarks>
-public sealed class SandboxFixture : IAsyncLifetime
+public class SandboxFixture : IAsyncLifetime
 {
     /// <summary>How long a command may take, unless the test says otherwise.</summary>
     public static readonly TimeSpan DefaultDeadline = TimeSpan.FromSeconds(60);
@@ -51,10 +51,25 @@ public sealed class SandboxFixture : IAsyncLifetime
     /// <summary>The shell that <see cref="HsmRemote"/> runs.</summary>
     public static string ShellPath { get; } = Path.Combine(RepositoryRoot, "output", "shell", "hsmremote");
 
+    /// <summary>What to boot: a directory with a system in it, or null for this machine's own.</summary>
+    /// <exception cref="InvalidOperationException">There is none here, which skips each test that needs it.</exception>
+    protected virtual string? Root => null;
+
     public async ValueTask InitializeAsync()
     {
+        string[] root;
+        try
+        {
+            root = Root is { } directory ? ["--root", directory] : [];
+        }
+        catch (InvalidOperationException e)
+        {
+            _whyNot = e.Message;
+            return;
+        }
+
         // It lives until its standard input ends, and that ends with this process, however this process ends.
-        var start = new ProcessStartInfo(Script, ["--hold"])
+        var start = new ProcessStartInfo(Script, [.. root, "--hold"])
         {
             UseShellExecute = false,
             RedirectStandardInput = true,
@@ -83,6 +98,7 @@ public sealed class SandboxFixture : IAsyncLifetime
         _holder.StandardInput.Close();
         await _holder.WaitForExitAsync();
         _holder.Dispose();
+        GC.SuppressFinalize(this);
     }
 
     /// <summary>Runs a program in the sandbox, with nothing on its standard input.</summary>

@@ -62,7 +62,7 @@ sealed record InstanceForm(string Listener, IReadOnlyDictionary<string, string> 
             .Set("SuccessExitStatus", "255")
             .SetAll(sandbox)
             .SetAll(PeerGroups(instance))
-            .SetLiteral("InaccessiblePaths", $"-{Path.GetDirectoryName(instance.SocketPath)}"),
+            .Set("InaccessiblePaths", UnitFile.Word($"-{Path.GetDirectoryName(instance.SocketPath)}")),
         instance);
 
     /// <summary>A p11-kit server that makes its socket by itself, which nobody but its owner can use until it is what it should be.</summary>
@@ -76,7 +76,7 @@ sealed record InstanceForm(string Listener, IReadOnlyDictionary<string, string> 
         return InstanceUnits.End(
             BeginService(instance)
                 .Comment("The directory stays when the service stops: a container that has mounted it goes on.")
-                .SetLiteral("RuntimeDirectory", Path.GetRelativePath(instance.Layout.RuntimeRoot, directory))
+                .Set("RuntimeDirectory", UnitFile.Word(Path.GetRelativePath(instance.Layout.RuntimeRoot, directory)))
                 .Set("RuntimeDirectoryPreserve", "yes")
                 .Comment("Closed until the socket has its owner and mode: p11-kit gives it others first.")
                 .Set("RuntimeDirectoryMode", "0700")
@@ -90,7 +90,7 @@ sealed record InstanceForm(string Listener, IReadOnlyDictionary<string, string> 
                 .Set("SuccessExitStatus", "255")
                 .SetAll(sandbox)
                 .SetAll(PeerGroups(instance))
-                .SetLiteral("BindPaths", directory)
+                .Set("BindPaths", UnitFile.Word(directory))
                 .Section("Install")
                 .Set("WantedBy", isUser ? "default.target" : "multi-user.target"),
             instance,
@@ -116,5 +116,5 @@ sealed record InstanceForm(string Listener, IReadOnlyDictionary<string, string> 
 
     // From 0.25.0 on it gives the socket to that group, for which it has to be in it.
     static IEnumerable<(string Directive, string Value)> PeerGroups(InstanceState instance) =>
-        instance.PeerGroup is { } group ? [("SupplementaryGroups", UnitFile.Literal(group))] : [];
+        instance.PeerGroup is { } group ? [("SupplementaryGroups", UnitFile.Word(group))] : [];
 }

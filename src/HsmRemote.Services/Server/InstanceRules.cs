@@ -116,11 +116,12 @@ static partial class InstanceRules
         if (string.Equals(form.Listener, instance.Layout.SocketUnit, StringComparison.Ordinal))
             return;
         var root = instance.Layout.RuntimeRoot;
-        if (!instance.SocketPath.StartsWith($"{root}/", StringComparison.Ordinal) || string.Equals(Path.GetDirectoryName(instance.SocketPath), root, StringComparison.Ordinal))
+        // systemd.exec(5) takes a colon in RuntimeDirectory= and BindPaths= for the end of the path.
+        if (instance.SocketPath.Contains(':', StringComparison.Ordinal) || !instance.SocketPath.StartsWith($"{root}/", StringComparison.Ordinal) || string.Equals(Path.GetDirectoryName(instance.SocketPath), root, StringComparison.Ordinal))
         {
             throw new HsmRemoteException(
                 "SocketPathInvalid", FailureKind.InvalidArgument,
-                $"'{instance.SocketPath}' cannot be the socket of '{instance.Layout.Name}': the p11-kit of this host makes the socket by itself in Daemon mode, in a directory of its own below {root}.",
+                $"'{instance.SocketPath}' cannot be the socket of '{instance.Layout.Name}': the p11-kit of this host makes the socket by itself in Daemon mode, in a directory of its own below {root}, with no ':' in its name.",
                 $"Leave -SocketPath out for {instance.Layout.DefaultSocketPath}, or use another -Mode.", instance.SocketPath);
         }
     }

@@ -21,6 +21,8 @@ sealed class P11KitServerService(IPkcs11TokenService tokens) : IP11KitServerServ
     {
         if (ScopeOf(name, scope) == P11KitServerScope.System)
             RequireRoot();
+        else
+            SystemBus.RequireUserManager();
     }
 
     public Task<IDisposable> LockAsync(string name, P11KitServerScope? scope, IReporter reporter, CancellationToken cancellationToken)

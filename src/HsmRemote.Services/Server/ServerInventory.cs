@@ -75,6 +75,9 @@ static class ServerInventory
         var isTemplate = serviceUnit.EndsWith("@.service", StringComparison.Ordinal);
         var socketUnit = $"{name}.socket";
         var socket = systemd.Load(socketUnit);
+        // Of a package, below an instance that was taken over and makes its socket by itself.
+        if (socket is not null && IsOurs(service.Text("FragmentPath")) && !IsOurs(socket.Text("FragmentPath")))
+            socket = null;
         // What serves standard input needs a socket that is accepted from; a template of daemons is no instance itself.
         if (command.IsRemote ? socket is null : isTemplate)
             return null;

@@ -64,11 +64,21 @@ sealed class SystemBus : IDisposable
         if (result >= 0)
             return new SystemBus(handle);
         handle.Dispose();
-        throw new HsmRemoteException(
-            "UserManagerUnavailable", FailureKind.Unavailable,
-            $"The systemd of the user {Caller.UserName} does not run: {UserManagerSocket}: {Marshal.GetPInvokeErrorMessage(-result)}.",
-            $"Start it with the machine, once, as root: loginctl enable-linger {Caller.UserName}", Caller.UserName);
+        throw NoUserManager(-result);
     }
+
+    /// <summary>Fails unless the systemd of the caller's own user is there.</summary>
+    /// <exception cref="HsmRemoteException">It is not.</exception>
+    internal static void RequireUserManager()
+    {
+        if (FileStatus.TryRead(UserManagerSocket, out _) is not 0 and var error)
+            throw NoUserManager(error);
+    }
+
+    static HsmRemoteException NoUserManager(int error) => new(
+        "UserManagerUnavailable", FailureKind.Unavailable,
+        $"The systemd of the user {Caller.UserName} does not run: {UserManagerSocket}: {Marshal.GetPInvokeErrorMessage(error)}.",
+        $"Start it with the machine, once, as root: loginctl enable-linger {Caller.UserName}", Caller.UserName);
 
     /// <summary>Calls a method and returns what it answers, value by value.</summary>
     /// <param name="destination">The bus name.</param>

@@ -1,0 +1,30 @@
+namespace HsmRemote.SystemTests;
+
+/// <summary>All of /etc, of /run and of what systemd knows, to compare before and after.</summary>
+static class HostState
+{
+    // What runs by itself: logs, invocations, what systemd mounts a service's files on; and the copy that shadow's tools leave of what they change (groupdel(8)).
+    const string Script = """
+        # D-Bus starts when it is first asked.
+        busctl --no-pager list >/dev/null
+        for d in /etc /run; do
+            find $d -xdev \( -path /run/log -o -path /run/systemd/journal -o -path /run/systemd/units -o -path /run/systemd/propagate -o -path /run/systemd/unit-root -o -path /run/user \
+                -o -name 'group-' -o -name 'gshadow-' \) -prune -o -printf '%p %y %m %u %g %l\n'
+            find $d -xdev \( -path /run/log -o -path /run/systemd -o -path /run/user -o -name 'group-' -o -name 'gshadow-' \) -prune -o -type f -exec sha256sum {} +
+        done | LC_ALL=C sort
+        systemctl list-unit-files --no-legend --plain
+        systemctl list-units --all --no-legend --plain | awk '{ print "unit", $1, $2, $3 }' | grep -vE '^unit (user|session|run-)' | LC_ALL=C sort
+        """;
+
+    /// <summary>One line for each thing.</summary>
+    internal static string[] Of(SandboxFixture sandbox) => sandbox.Shell(Script).Succeeded().Split('\n');
+
+    /// <summary>Fails unless nothing has changed.</summary>
+    internal static void IsAsBefore(string[] before, SandboxFixture sandbox)
+    {
+        var after = Of(sandbox);
+        var difference = before.Except(after, StringComparer.Ordinal).Select(line => $"- {line}")
+            .Concat(after.Except(before, StringComparer.Ordinal).Select(line => $"+ {line}"));
+        Assert.Equal("", string.Join('\n', difference));
+    }
+}

@@ -1,0 +1,155 @@
+using System.Text.Json;
+
+namespace HsmRemote.SystemTests;
+
+/// <summary>Every mode on every distribution, from Install-P11KitServer to Uninstall-P11KitServer.</summary>
+[Collection(nameof(Distributions))]
+public sealed class ModeTests(Distributions distributions)
+{
+    const string Client = "/usr/lib/x86_64-linux-gnu/pkcs11/p11-kit-client.so";
+    const uint GroupId = 7100;
+
+    public static TheoryData<string, string> Modes => new(
+        from distribution in new[] { Distributions.Debian12, Distributions.Debian13 }
+        from mode in new[] { "PerConnection", "Acceptor", "Daemon" }
+        select (distribution, mode));
+
+    [Theory]
+    [MemberData(nameof(Modes))]
+    public void A_mode_serves_whom_it_should_survives_a_restart_takes_a_new_target_and_leaves_no_trace(string distribution, string mode)
+    {
+        var sandbox = distributions[distribution];
+        var name = $"mode-{mode.ToLowerInvariant()}";
+        var one = sandbox.CreateToken($"{name} one");
+        var two = sandbox.CreateToken($"{name} two");
+        var before = HostState.Of(sandbox);
+
+        var result = sandbox.HsmRemote(
+            $"Install-P11KitServer {name} -Mode {mode} -Group {name} -GroupId {GroupId} -TargetUri '{one.Uri}'; Install-P11KitServer {name}; Get-P11KitServer {name}").Succeeded();
+        Assert.True(result[0].GetProperty("Changed").GetBoolean());
+        Assert.False(result[1].GetProperty("Changed").GetBoolean(), result[1].ToString());
+        var server = result[2];
+        Assert.Equal(["Listening", mode, "System", $"/run/{name}/pkcs11", "0660", name],
+            new[] { "State", "Mode", "Scope", "SocketPath", "SocketMode", "Group" }.Select(p => Text(server, p)));
+        Assert.Equal($"660 root {name} socket", sandbox.Run("stat", "-c", "%a %U %G %F", $"/run/{name}/pkcs11").Succeeded());
+        AssertServes(sandbox, name, one);
+
+        // A container that has mounted the directory goes on.
+        var directory = sandbox.Run("stat", "-c", "%i %a", $"/run/{name}").Succeeded();
+        sandbox.Run("systemctl", "restart", Text(server, "Unit")).Succeeded();
+        Assert.Equal(directory, sandbox.Run("stat", "-c", "%i %a", $"/run/{name}").Succeeded());
+        AssertServes(sandbox, name, one);
+
+        sandbox.HsmRemote($"Set-P11TargetUri {name} '{two.Uri}'").SucceededWithOne();
+        AssertServes(sandbox, name, two);
+        // No target is no error: the socket is there, and nothing behind it.
+        var none = sandbox.HsmRemote($"Set-P11TargetUri {name} -Uri @(); Test-P11Socket {name}").Succeeded();
+        Assert.Equal("NoTarget", Text(none[1], "Cause"));
+
+        sandbox.HsmRemote($"Uninstall-P11KitServer {name}").SucceededWithOne();
+        HostState.IsAsBefore(before, sandbox);
+    }
+
+    [Theory]
+    [InlineData(Distributions.Debian12)]
+    [InlineData(Distributions.Debian13)]
+    public void Switching_the_mode_the_path_and_the_group_converges_and_nothing_of_the_old_form_stays(string distribution)
+    {
+        var sandbox = distributions[distribution];
+        var token = sandbox.CreateToken("mode switch");
+        var before = HostState.Of(sandbox);
+        sandbox.HsmRemote($"Install-P11KitServer mode-switch -Group mode-switch -GroupId {GroupId} -TargetUri '{token.Uri}'").SucceededWithOne();
+        // A connection of the old form ends with it.
+        sandbox.Shell("(sleep 60 | socat - UNIX-CONNECT:/run/mode-switch/pkcs11) >/dev/null 2>&1 & sleep 0.5").Succeeded();
+        foreach (var (mode, units) in new[]
+        {
+            ("Acceptor", "mode-switch.service mode-switch.socket"), ("Daemon", "mode-switch.service"), ("PerConnection", "mode-switch.socket mode-switch@.service"),
+            ("Daemon", "mode-switch.service"), ("Acceptor", "mode-switch.service mode-switch.socket"), ("PerConnection", "mode-switch.socket mode-switch@.service"),
+        })
+        {
+            var result = sandbox.HsmRemote($"Install-P11KitServer mode-switch -Mode {mode}; Install-P11KitServer mode-switch").Succeeded();
+            Assert.True(result[0].GetProperty("Changed").GetBoolean());
+            Assert.False(result[1].GetProperty("Changed").GetBoolean(), result[1].ToString());
+            var listener = units is "mode-switch.service" ? units : "mode-switch.socket";
+            Assert.Equal(
+                $"{units}\n{listener}",
+                sandbox.Shell("""
+                    ls /etc/systemd/system | grep mode-switch | LC_ALL=C sort | xargs
+                    ls /etc/systemd/system/*.wants | grep mode-switch
+                    systemctl list-units --plain --no-legend 'mode-switch@*'
+                    """).Succeeded());
+            Assert.Contains(token.Label, List(sandbox, "mode-switch", "--reuid=5000", "--regid=5000", $"--groups={GroupId}").StdOut, StringComparison.Ordinal);
+        }
+
+        sandbox.HsmRemote("Install-P11KitServer mode-switch -Mode Daemon -SocketPath /run/mode-switched/p11 -Group root").SucceededWithOne();
+        Assert.Equal("660 root root", sandbox.Run("stat", "-c", "%a %U %G", "/run/mode-switched/p11").Succeeded());
+        Assert.NotEqual(0, sandbox.Shell("ls -d /run/mode-switch || getent group mode-switch").ExitCode);
+        sandbox.HsmRemote("Uninstall-P11KitServer mode-switch").SucceededWithOne();
+        HostState.IsAsBefore(before, sandbox);
+    }
+
+    [Theory]
+    [InlineData(Distributions.Debian12)]
+    [InlineData(Distributions.Debian13)]
+    public void A_daemon_with_a_peer_group_takes_the_primary_group_only_and_says_so(string distribution)
+    {
+        var sandbox = distributions[distribution];
+        var token = sandbox.CreateToken("mode peer");
+        sandbox.Run("groupadd", "--gid", "7200", "mode-peers").Succeeded();
+        var result = sandbox.HsmRemote(
+            $"Install-P11KitServer mode-peer -Mode Daemon -SocketMode 0666 -PeerGroup mode-peers -TargetUri '{token.Uri}' -Confirm:$false; Get-P11KitServer mode-peer");
+        Assert.Equal("mode-peers", Text(result.Succeeded()[1], "PeerGroup"));
+        Assert.Contains("whose primary group is mode-peers can connect. Root cannot", result.StdErr, StringComparison.Ordinal);
+        Assert.Equal("666 root root", sandbox.Run("stat", "-c", "%a %U %G", "/run/mode-peer/pkcs11").Succeeded());
+        Assert.Contains(token.Label, List(sandbox, "mode-peer", "--reuid=5000", "--regid=7200", "--clear-groups").StdOut, StringComparison.Ordinal);
+        Assert.DoesNotContain(token.Label, List(sandbox, "mode-peer", "--reuid=5000", "--regid=5000", "--groups=7200").StdOut, StringComparison.Ordinal);
+        Assert.DoesNotContain(token.Label, List(sandbox, "mode-peer", "--reuid=0").StdOut, StringComparison.Ordinal);
+
+        Assert.Equal(JsonValueKind.Null, sandbox.HsmRemote("Install-P11KitServer mode-peer -PeerGroup ''; Get-P11KitServer mode-peer").Succeeded()[1].GetProperty("PeerGroup").ValueKind);
+        Assert.Contains(token.Label, List(sandbox, "mode-peer", "--reuid=0").StdOut, StringComparison.Ordinal);
+        sandbox.HsmRemote("Uninstall-P11KitServer mode-peer").SucceededWithOne();
+    }
+
+    [Theory]
+    [InlineData(Distributions.Debian12)]
+    [InlineData(Distributions.Debian13)]
+    public void Connections_are_limited_and_by_user_where_systemd_can(string distribution)
+    {
+        var sandbox = distributions[distribution];
+        var perUser = distribution is Distributions.Debian13;
+        var result = sandbox.HsmRemote("Install-P11KitServer mode-limit -MaxConnections 4 -MaxConnectionsPerSource 2; Install-P11KitServer mode-limit; Get-P11KitServer mode-limit");
+        Assert.False(result.Succeeded()[1].GetProperty("Changed").GetBoolean());
+        Assert.Equal("4 2", $"{result.Output[2].GetProperty("MaxConnections")} {result.Output[2].GetProperty("MaxConnectionsPerSource")}");
+        Assert.Equal(!perUser, result.StdErr.Contains("does not heed -MaxConnectionsPerSource", StringComparison.Ordinal));
+        // What runs for a connection, and stays as long as it does.
+        sandbox.WriteFile("/etc/systemd/system/mode-limit@.service.d/stay.conf", "[Service]\nExecStart=\nExecStart=/bin/cat\n");
+        var open = sandbox.Shell("""
+            systemctl daemon-reload
+            for i in 1 2 3 4 5 6; do (sleep 5 | socat - UNIX-CONNECT:/run/mode-limit/pkcs11) >/dev/null 2>&1 & done
+            for i in {1..40}; do
+                read -r accepted refused < <(systemctl show -P NAccepted -P NRefused mode-limit.socket | xargs)
+                ((accepted + refused == 6)) && break
+                sleep 0.1
+            done
+            echo "$accepted $refused"
+            """);
+        Assert.Equal(perUser ? "2 4" : "4 2", open.Succeeded());
+        sandbox.HsmRemote("Uninstall-P11KitServer mode-limit").SucceededWithOne();
+    }
+
+    static void AssertServes(SandboxFixture sandbox, string name, SoftHsmToken token)
+    {
+        foreach (var identity in new[] { new[] { "--reuid=5000", "--regid=5000", $"--groups={GroupId}" }, ["--reuid=0"] })
+        {
+            var seen = List(sandbox, name, identity);
+            Assert.Equal([token.Label], seen.StdOut.Split('\n').Where(line => line.Contains("Label:", StringComparison.Ordinal)).Select(line => line.Split(": ")[1]));
+        }
+
+        Assert.DoesNotContain("Label:", List(sandbox, name, "--reuid=5000", "--regid=5000", "--clear-groups").StdOut, StringComparison.Ordinal);
+    }
+
+    static CommandResult List(SandboxFixture sandbox, string name, params string[] identity) => sandbox.Run(
+        "setpriv", [.. identity, "env", $"P11_KIT_SERVER_ADDRESS=unix:path=/run/{name}/pkcs11", "timeout", "10", "p11tool", "--provider", Client, "--list-tokens"]);
+
+    static string Text(JsonElement element, string property) => element.GetProperty(property).GetString()!;
+}

@@ -1,0 +1,103 @@
+using System.Text.Json;
+
+namespace HsmRemote.SystemTests;
+
+/// <summary>-Scope User: instances of a user's own systemd, without root.</summary>
+[Collection(nameof(Distributions))]
+public sealed class UserScopeTests(Distributions distributions)
+{
+    const string Token = """
+        mkdir -p ~/.config/softhsm2 ~/tokens
+        echo "directories.tokendir = $HOME/tokens" >~/.config/softhsm2/softhsm2.conf
+        softhsm2-util --init-token --free --label own --pin 123456 --so-pin 87654321 >/dev/null
+        """;
+
+    [Theory]
+    [InlineData(Distributions.Debian12)]
+    [InlineData(Distributions.Debian13)]
+    public void A_user_has_an_instance_of_their_own_in_every_mode_and_nothing_of_it_stays(string distribution)
+    {
+        var sandbox = distributions[distribution];
+        sandbox.Shell("useradd --create-home --uid 4100 own-user; systemctl start user@4100.service").Succeeded();
+        As(sandbox, "bash", "-euc", Token).Succeeded();
+        var before = Files(sandbox);
+        foreach (var mode in new[] { "PerConnection", "Acceptor", "Daemon" })
+        {
+            var output = HsmRemote(sandbox, $"""
+                Install-P11KitServer own-server -Scope User -Mode {mode} -TargetUri pkcs11:token=own
+                Install-P11KitServer own-server
+                Get-P11KitServer own-*
+                Get-P11KitServer own-server | Test-P11Socket
+                """);
+            Assert.True(output[0].GetProperty("Changed").GetBoolean());
+            Assert.False(output[1].GetProperty("Changed").GetBoolean(), output[1].ToString());
+            Assert.Equal(["Listening", mode, "User", "/run/user/4100/own-server/pkcs11", "0600"],
+                new[] { "State", "Mode", "Scope", "SocketPath", "SocketMode" }.Select(p => output[2].GetProperty(p).GetString()));
+            Assert.True(output[3].GetProperty("Succeeded").GetBoolean(), output[3].ToString());
+            Assert.Equal("600 own-user", sandbox.Run("stat", "-c", "%a %U", "/run/user/4100/own-server/pkcs11").Succeeded());
+            var unit = mode is "PerConnection" ? "own-server@1.service" : "own-server.service";
+            var exposure = As(sandbox, "env", "XDG_RUNTIME_DIR=/run/user/4100", "systemd-analyze", "--user", "security", "--no-pager", unit).Succeeded();
+            var level = double.Parse(exposure.Split('\n')[^1].Split(": ")[1].Split(' ')[0], System.Globalization.CultureInfo.InvariantCulture);
+            Assert.True(level <= 1.5, exposure);
+        }
+
+        Assert.Equal("NoTarget", HsmRemote(sandbox, "Set-P11TargetUri own-server -Uri @(); Test-P11Socket own-server")[1].GetProperty("Cause").GetString());
+        HsmRemote(sandbox, "Uninstall-P11KitServer own-server");
+        Assert.Equal(before, Files(sandbox));
+    }
+
+    [Fact]
+    public void Root_moves_an_instance_from_the_machine_to_itself_and_back()
+    {
+        var sandbox = distributions[Distributions.Debian13];
+        sandbox.Shell("systemctl start user@0.service").Succeeded();
+        var before = HostState.Of(sandbox);
+        sandbox.HsmRemote("Install-P11KitServer own-moved -Mode Acceptor -Group own-moved -TargetUri pkcs11:token=moved").SucceededWithOne();
+        var there = sandbox.HsmRemote("Install-P11KitServer own-moved -Scope User; Get-P11KitServer own-moved").Succeeded();
+        Assert.Equal(2, there.Length);
+        Assert.Equal("User Acceptor pkcs11:token=moved", $"{there[1].GetProperty("Scope")} {there[1].GetProperty("Mode")} {there[1].GetProperty("TargetUri")[0]}");
+        Assert.NotEqual(0, sandbox.Shell("ls -d /etc/own-moved /run/own-moved || getent group own-moved").ExitCode);
+
+        var back = sandbox.HsmRemote("Install-P11KitServer own-moved -Scope System; Get-P11KitServer own-moved; Uninstall-P11KitServer own-moved").Succeeded();
+        Assert.Equal("System Acceptor", $"{back[1].GetProperty("Scope")} {back[1].GetProperty("Mode")}");
+        HostState.IsAsBefore(before, sandbox);
+    }
+
+    [Theory]
+    [InlineData("Install-P11KitServer own-bad -Scope User -Group root", "GroupNotForUser")]
+    [InlineData("Install-P11KitServer own-bad", "RootRequired")]
+    [InlineData("Install-P11KitServer own-bad -Scope System", "RootRequired")]
+    public void What_a_user_cannot_have_is_refused(string command, string errorId)
+    {
+        var sandbox = distributions[Distributions.Debian12];
+        sandbox.Shell("id own-bad 2>/dev/null || useradd --create-home --uid 4101 own-bad; systemctl start user@4101.service").Succeeded();
+        Assert.Equal(errorId, ErrorId(sandbox, "4101", "/home/own-bad", command));
+    }
+
+    [Fact]
+    public void Without_a_systemd_of_the_users_own_the_error_says_how_to_have_one()
+    {
+        var sandbox = distributions[Distributions.Debian12];
+        Assert.Equal("UserManagerUnavailable", ErrorId(sandbox, "2", "/bin", "Install-P11KitServer own-none -Scope User"));
+    }
+
+    static string ErrorId(SandboxFixture sandbox, string user, string home, string command)
+    {
+        var script = $$"""try { {{command}} -ErrorAction Stop } catch { ($_.FullyQualifiedErrorId -split ',')[0] }""";
+        return sandbox.Run(
+            "setpriv", $"--reuid={user}", $"--regid={user}", "--clear-groups", "env", $"HOME={home}", SandboxFixture.ShellPath, "-NoProfile", "-Command", script).Succeeded();
+    }
+
+    static string Files(SandboxFixture sandbox) =>
+        sandbox.Shell("find /home/own-user/.config /run/user/4100 -printf '%p %y %m %u\n' | LC_ALL=C sort").Succeeded();
+
+    static CommandResult As(SandboxFixture sandbox, params string[] command) =>
+        sandbox.Run("setpriv", ["--reuid=4100", "--regid=4100", "--init-groups", "env", "HOME=/home/own-user", .. command]);
+
+    static JsonElement[] HsmRemote(SandboxFixture sandbox, string command)
+    {
+        var result = As(sandbox, SandboxFixture.ShellPath, "-NoProfile", "-NonInteractive", "-OutputFormat", "Json", "-Command", command);
+        using var document = JsonDocument.Parse(result.Succeeded());
+        return [.. document.RootElement.Clone().EnumerateArray()];
+    }
+}
