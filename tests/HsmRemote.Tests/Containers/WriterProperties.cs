@@ -27,7 +27,8 @@ public sealed class WriterProperties
         values =>
         {
             values = [.. values.Where(v => !v.Contains('\0', StringComparison.Ordinal))];
-            var read = Run("bash", "-c", $"printf '%s\\0' {ShellWord.Join(values)}").Split('\0')[..^1];
+            // A first word of its own: a reader of text takes a byte order mark at the very beginning for itself.
+            var read = Run("bash", "-c", $"printf '%s\\0' first {ShellWord.Join(values)}").Split('\0')[1..^1];
             Assert.Equal(values, read);
         },
         iter: 20, threads: 1);
