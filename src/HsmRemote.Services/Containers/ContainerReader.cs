@@ -102,8 +102,8 @@ static class ContainerReader
 
     static P11KitServer FindServer(string container, string? name, ContainerState has, IReporter reporter)
     {
-        using var systemd = new SystemdManager();
-        var servers = ServerInventory.List(systemd, reporter);
+        using var managers = new SystemdManagers();
+        var servers = ServerInventory.List(managers, reporter);
         if (name is not null)
         {
             return servers.FirstOrDefault(s => string.Equals(s.Name, name, StringComparison.Ordinal)) ?? throw new HsmRemoteException(

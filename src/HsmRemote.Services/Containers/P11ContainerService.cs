@@ -53,7 +53,7 @@ sealed class P11ContainerService : IP11ContainerService
         catch (Exception e) when (e is System.Security.Cryptography.CryptographicException or IOException or UnauthorizedAccessException)
         {
             throw new HsmRemoteException(
-                "CertificateUnreadable", FailureKind.InvalidData, $"There is no certificate to be read in {path}: {e.Message.TrimEnd('.')}.", "Give a file with an X.509 certificate, PEM or DER.", path, e);
+                "CertificateFileUnreadable", FailureKind.InvalidData, $"There is no certificate to be read in {path}: {e.Message.TrimEnd('.')}.", "Give a file with an X.509 certificate, PEM or DER.", path, e);
         }
     }
 

@@ -23,6 +23,10 @@ public sealed class NewP11ContainerConfigCommand : ChangeCommand
     [ValidateNotNullOrEmpty]
     public string[] Name { get; set; } = ["p11-kit-server"];
 
+    /// <summary>Whose instances: the machine's, or the caller's own. By default those that there are.</summary>
+    [Parameter(ParameterSetName = EngineSet, ValueFromPipelineByPropertyName = true)]
+    public P11KitServerScope? Scope { get; set; }
+
     /// <summary>Who reads it: docker run, podman run, compose, a quadlet, Kubernetes, or the .env file of compose.</summary>
     [Parameter(ParameterSetName = EngineSet, Mandatory = true, Position = 1)]
     public P11ContainerEngine Engine { get; set; }
@@ -140,7 +144,7 @@ public sealed class NewP11ContainerConfigCommand : ChangeCommand
         }
 
         var request = Request();
-        foreach (var server in FindServers(Name))
+        foreach (var server in FindServers(Name, Scope))
             Attempt(() => Write(server, request));
     });
 

@@ -27,7 +27,8 @@ public sealed class WriterProperties
         values =>
         {
             values = [.. values.Where(v => !v.Contains('\0', StringComparison.Ordinal))];
-            var read = Run("bash", "-c", $"printf '%s\\0' {ShellWord.Join(values)}").Split('\0')[..^1];
+            // A first word of its own: a reader of text takes a byte order mark at the very beginning for itself.
+            var read = Run("bash", "-c", $"printf '%s\\0' first {ShellWord.Join(values)}").Split('\0')[1..^1];
             Assert.Equal(values, read);
         },
         iter: 20, threads: 1);
@@ -61,8 +62,10 @@ public sealed class WriterProperties
             Values.Sample(
                 values =>
                 {
+                    // Compose makes one slash of two, and knows what dots in a path mean.
+                    static string PathOf(string value) => $"/run/d{value.Replace("/", "", StringComparison.Ordinal).Replace(".", "", StringComparison.Ordinal)}";
                     var services = values.Index().ToDictionary(
-                        v => $"s{v.Index}", object (v) => ComposeService.Settings(Config(v.Item, v.Item, $"/run/d{v.Item}/s"), withPinSecret: false), StringComparer.Ordinal);
+                        v => $"s{v.Index}", object (v) => ComposeService.Settings(Config(v.Item, v.Item, $"{PathOf(v.Item)}/s"), withPinSecret: false), StringComparer.Ordinal);
                     var file = Path.Combine(directory.FullName, "compose.yaml");
                     File.WriteAllText(file, YamlText.Write(new Dictionary<string, object>(StringComparer.Ordinal) { ["services"] = services }));
                     // docker-compose's own reader: what 'config' prints has been written by another program once more.
@@ -75,7 +78,7 @@ public sealed class WriterProperties
                         print(json.dumps({s['name']: [s['image'], s['environment']['V'], s['volumes'][0].source, s['volumes'][0].target] for s in loaded.services}))
                         """, "", file)).RootElement;
                     foreach (var (index, value) in values.Index())
-                        Assert.Equal([value, value, $"/run/d{value}", $"/run/d{value}"], read.GetProperty($"s{index}").EnumerateArray().Select(v => v.GetString()));
+                        Assert.Equal([value, value, PathOf(value), PathOf(value)], read.GetProperty($"s{index}").EnumerateArray().Select(v => v.GetString()));
                 },
                 iter: 3, threads: 1);
         }
