@@ -10,15 +10,20 @@
     CompatiblePSEditions = @('Core')
     FormatsToProcess     = @('Formatting/HsmRemote.format.ps1xml')
     CmdletsToExport      = @(
+        'Disconnect-P11KitConnection'
         'Export-Pkcs11Certificate'
         'Get-P11ContainerConfig'
+        'Get-P11KitConnection'
         'Get-P11KitServer'
         'Get-P11TargetUri'
         'Get-Pkcs11Object'
         'Get-Pkcs11Token'
         'Install-P11KitServer'
         'New-P11ContainerConfig'
+        'Restart-P11KitServer'
         'Set-P11TargetUri'
+        'Start-P11KitServer'
+        'Stop-P11KitServer'
         'Test-P11Socket'
         'Test-Pkcs11Uri'
         'Uninstall-P11KitServer'

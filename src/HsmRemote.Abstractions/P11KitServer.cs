@@ -1,7 +1,7 @@
 namespace HsmRemote;
 
 /// <summary>An instance of a p11-kit server under systemd: its units, its socket and its target.</summary>
-public sealed class P11KitServer
+public sealed record P11KitServer
 {
     /// <summary>The instance's name: of its units, of its directory in /etc.</summary>
     public required string Name { get; init; }
@@ -48,11 +48,17 @@ public sealed class P11KitServer
     /// <summary>The file that holds the target, or null when its units name none.</summary>
     public string? ConfigPath { get; init; }
 
+    /// <summary>The environment variable that holds the target, or null when the URIs are in the command line itself.</summary>
+    public string? TargetVariable { get; init; }
+
     /// <summary>The connections that are open, or null when systemd does not count them for this mode.</summary>
     public uint? Connections { get; init; }
 
     /// <summary>The connections accepted since the socket was started, or null when systemd does not count them for this mode.</summary>
     public uint? AcceptedConnections { get; init; }
+
+    /// <summary>The connections refused since then, because too many were open; null when systemd does not count them for this mode.</summary>
+    public uint? RefusedConnections { get; init; }
 
     /// <summary>How many connections systemd lets be open at a time, or null when it does not count them for this mode.</summary>
     public uint? MaxConnections { get; init; }
@@ -68,6 +74,21 @@ public sealed class P11KitServer
 
     /// <summary>The service unit that serves; a template (NAME@.service) per connection.</summary>
     public required string ServiceUnit { get; init; }
+
+    /// <summary>The memory that the service, or the connections that are open, take, in bytes; null when not asked for, or systemd does not account for it.</summary>
+    public ulong? MemoryBytes { get; init; }
+
+    /// <summary>The processor time that the service, or the connections that are open, have taken; null when not asked for, or systemd does not account for it.</summary>
+    public TimeSpan? CpuTime { get; init; }
+
+    /// <summary>The administrator's drop-in files of its units; null when not asked for.</summary>
+    public IReadOnlyList<string>? DropInPath { get; init; }
+
+    /// <summary>The unit files that differ from what Install-P11KitServer would write; null when not asked for, or when HsmRemote did not write them.</summary>
+    public IReadOnlyList<P11KitDrift>? Drift { get; init; }
+
+    /// <summary>The last journal entries of its units, the newest last; null when not asked for, or when the caller may not read them.</summary>
+    public IReadOnlyList<P11KitLogEntry>? Log { get; init; }
 
     /// <inheritdoc/>
     public override string ToString() => Name;

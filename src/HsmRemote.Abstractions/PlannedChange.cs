@@ -44,6 +44,9 @@ public enum ChangeKind
 
     /// <summary>A unit is stopped.</summary>
     StopUnit,
+
+    /// <summary>A process is ended.</summary>
+    EndProcess,
 }
 
 /// <summary>One change that a plan makes.</summary>

@@ -115,14 +115,21 @@ public interface IP11KitServerService
     Task<IDisposable> LockAsync(string name, P11KitServerScope? scope, IReporter reporter, CancellationToken cancellationToken);
 
     /// <summary>Every instance that there is, by name.</summary>
-    IReadOnlyList<P11KitServer> Get(IReporter reporter);
+    /// <param name="reporter">Told what cannot be read.</param>
+    /// <param name="detailed">Also what takes longer to find out: memory, processor time, drop-ins, drift, journal.</param>
+    IReadOnlyList<P11KitServer> Get(IReporter reporter, bool detailed = false);
 
     /// <summary>The instance of a name.</summary>
+    /// <inheritdoc cref="Get"/>
     /// <param name="name">The name.</param>
     /// <param name="reporter">Told what cannot be read.</param>
     /// <param name="scope">Whose it is; null: the machine's or the caller's.</param>
+    /// <param name="detailed">Also what takes longer to find out: memory, processor time, drop-ins, drift, journal.</param>
     /// <exception cref="HsmRemoteException">There is none, or there is one of each.</exception>
-    P11KitServer Find(string name, IReporter reporter, P11KitServerScope? scope = null);
+    P11KitServer Find(string name, IReporter reporter, P11KitServerScope? scope = null, bool detailed = false);
+
+    /// <summary>The newest journal entries of an instance's units, the newest last.</summary>
+    IReadOnlyList<P11KitLogEntry> Log(P11KitServer server, int count, IReporter reporter);
 
     /// <summary>The names of the instances, without asking systemd: for completion.</summary>
     IReadOnlyList<string> Names();
@@ -134,6 +141,25 @@ public interface IP11KitServerService
     /// <summary>What has to go for an instance to be gone.</summary>
     /// <exception cref="HsmRemoteException">Something else installed it.</exception>
     IChangePlan PlanUninstall(string name, IReporter reporter, P11KitServerScope? scope = null);
+
+    /// <summary>What is missing for an instance to accept connections.</summary>
+    /// <exception cref="HsmRemoteException">There is no such instance.</exception>
+    IChangePlan PlanStart(string name, IReporter reporter, P11KitServerScope? scope = null);
+
+    /// <summary>What is missing for an instance to be stopped, its open connections included.</summary>
+    /// <exception cref="HsmRemoteException">There is no such instance.</exception>
+    IChangePlan PlanStop(string name, IReporter reporter, P11KitServerScope? scope = null);
+
+    /// <summary>What starts an instance anew, its open connections ended.</summary>
+    /// <exception cref="HsmRemoteException">There is no such instance.</exception>
+    IChangePlan PlanRestart(string name, IReporter reporter, P11KitServerScope? scope = null);
+
+    /// <summary>The connections of an instance that are open.</summary>
+    /// <exception cref="HsmRemoteException">The caller may not see them.</exception>
+    Task<IReadOnlyList<P11KitConnection>> GetConnectionsAsync(P11KitServer server, IReporter reporter, CancellationToken cancellationToken);
+
+    /// <summary>What ends a connection; nothing when it has ended.</summary>
+    IChangePlan PlanDisconnect(P11KitConnection connection);
 
     /// <summary>What is missing for an instance to have a target. The tokens of the host are asked what its URIs select.</summary>
     /// <exception cref="HsmRemoteException">

@@ -12,7 +12,7 @@ public sealed class InstallTests(SandboxFixture sandbox)
         Assert.Equal("inst-new", Text(result, "Name"));
         Assert.True(result.GetProperty("Changed").GetBoolean());
         Assert.Equal(
-            ["CreateDirectory", "CreateFile", "CreateGroup", "CreateFile", "CreateFile", "CreateFile", "EnableUnit", "ReloadManager", "StartUnit"],
+            ["CreateFile", "CreateFile", "CreateDirectory", "CreateFile", "CreateGroup", "CreateFile", "EnableUnit", "ReloadManager", "StartUnit"],
             result.GetProperty("Changes").EnumerateArray().Select(c => Text(c, "Kind")));
 
         Assert.Equal("660 root inst-new-users socket", sandbox.Run("stat", "-c", "%a %U %G %F", "/run/inst-new/pkcs11").Succeeded());

@@ -7,6 +7,9 @@ namespace HsmRemote.Services.Containers;
 /// <summary>The engines of this host, podman and docker, asked through their own programs: their configuration holds as it does for the administrator.</summary>
 static class ContainerEngine
 {
+    // A name is good to have, and not worth waiting for.
+    static readonly TimeSpan Patience = TimeSpan.FromSeconds(2);
+
     static readonly string[] Programs = ["podman", "docker"];
 
     /// <summary>The main process of a container.</summary>
@@ -89,6 +92,27 @@ static class ContainerEngine
         catch (JsonException)
         {
             return null;
+        }
+    }
+
+    /// <summary>The names of docker's containers by their ids; none when it does not answer in time.</summary>
+    internal static async Task<IReadOnlyDictionary<string, string>> DockerNamesAsync(CancellationToken cancellationToken)
+    {
+        if (!Installed().Contains("docker", StringComparer.Ordinal))
+            return new Dictionary<string, string>(StringComparer.Ordinal);
+        using var patience = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        patience.CancelAfter(Patience);
+        try
+        {
+            var result = await ChildProcess.RunAsync("docker", ["ps", "--no-trunc", "--format", "{{.ID}} {{.Names}}"], patience.Token);
+            return result.Output.Split('\n', StringSplitOptions.RemoveEmptyEntries)
+                .Select(line => line.Split(' ', 2))
+                .Where(words => words.Length == 2)
+                .ToDictionary(words => words[0], words => words[1], StringComparer.Ordinal);
+        }
+        catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
+        {
+            return new Dictionary<string, string>(StringComparer.Ordinal);
         }
     }
 

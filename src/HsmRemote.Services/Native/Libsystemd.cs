@@ -84,6 +84,12 @@ static partial class Libsystemd
     internal static partial void sd_journal_close(nint journal);
 
     [LibraryImport(Library)]
+    internal static partial int sd_journal_add_match(nint journal, byte[] match, nuint size);
+
+    [LibraryImport(Library)]
+    internal static partial int sd_journal_add_disjunction(nint journal);
+
+    [LibraryImport(Library)]
     internal static partial int sd_journal_seek_tail(nint journal);
 
     [LibraryImport(Library)]

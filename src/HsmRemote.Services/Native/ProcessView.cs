@@ -83,6 +83,26 @@ sealed class ProcessView
     /// <summary>The name of the program that it runs, cut to 15 bytes; null when it has ended.</summary>
     internal static string? CommandName(int process) => Read(process, "comm")?.Trim();
 
+    /// <summary>When it was started, in hundredths of a second since the boot (proc_pid_stat(5)); null when it has ended.</summary>
+    internal static ulong? StartTicks(int process) => ulong.TryParse(Statistic(process, 22), CultureInfo.InvariantCulture, out var ticks) ? ticks : null;
+
+    /// <summary>The same as a time of day; a clock that was set since counts as it is now.</summary>
+    internal static DateTimeOffset StartTime(ulong startTicks)
+    {
+        var uptime = double.Parse(File.ReadAllText("/proc/uptime").Split(' ')[0], CultureInfo.InvariantCulture);
+        return DateTimeOffset.Now - TimeSpan.FromSeconds(uptime - (startTicks / 100.0));
+    }
+
+    /// <summary>The process that it is a child of; null when it has ended.</summary>
+    internal static int? Parent(int process) => int.TryParse(Statistic(process, 4), CultureInfo.InvariantCulture, out var parent) ? parent : null;
+
+    /// <summary>Its control groups, a line for each hierarchy; empty when it has ended.</summary>
+    internal static string ControlGroups(int process) => Read(process, "cgroup") ?? "";
+
+    // The fields follow the program's name, which may have anything in it; the name is the second.
+    static string? Statistic(int process, int field) =>
+        Read(process, "stat") is { } line ? line[(line.LastIndexOf(')') + 1)..].Split(' ', StringSplitOptions.RemoveEmptyEntries).ElementAtOrDefault(field - 3) : null;
+
     internal static HsmRemoteException NotFound(int process) => new(
         "ProcessNotFound", FailureKind.NotFound, $"There is no process {process}.", "It has ended, or the number is one of another PID namespace: take the host's.", process);
 

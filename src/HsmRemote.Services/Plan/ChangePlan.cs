@@ -11,6 +11,9 @@ abstract class PlanStep(PlannedChange change)
     /// <summary>Whether it is taken back also when it failed itself, since that may be halfway. Its way back then bears that.</summary>
     internal virtual bool IsUndoneWhenFailed => false;
 
+    /// <summary>Whether it settles although its turn had not come.</summary>
+    internal virtual bool SettlesAlways => false;
+
     /// <summary>Makes the change.</summary>
     internal abstract Task ApplyAsync(CancellationToken cancellationToken);
 
@@ -63,7 +66,7 @@ sealed class ChangePlan(string name, IReadOnlyList<PlanStep> steps, IDisposable 
         List<string> failures = [];
         foreach (var step in steps.Take(steps[failed].IsUndoneWhenFailed ? failed + 1 : failed).Reverse())
             await TryAsync(step, step.UndoAsync);
-        foreach (var step in steps.Take(failed + 1).Reverse())
+        foreach (var step in steps.Where((s, i) => i <= failed || s.SettlesAlways).Reverse())
             await TryAsync(step, step.SettleAsync);
         reporter.Verbose($"Undone: what was changed before it, with {failures.Count} failures");
         return failures;

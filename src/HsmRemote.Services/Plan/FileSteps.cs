@@ -28,7 +28,10 @@ sealed class WriteFileStep(string path, FileImage? before, FileImage after, Func
     internal override Task UndoAsync()
     {
         if (before is null)
-            AtomicFile.Delete(path);
+        {
+            if (FileStatus.TryReadLink(path, out _) == 0)
+                AtomicFile.Delete(path);
+        }
         else if (!before.IsSame(AtomicFile.Read(path)))
             AtomicFile.Write(path, before);
         return Task.CompletedTask;

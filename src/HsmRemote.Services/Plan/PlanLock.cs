@@ -118,15 +118,12 @@ sealed class PlanLock : IDisposable
         }
     }
 
+    // Not with .NET's files, which ask for a lock of this very kind.
     static string Holder(string path)
     {
-        try
-        {
-            return int.TryParse(File.ReadAllText(path), NumberStyles.None, CultureInfo.InvariantCulture, out var id) ? $"process {id}" : "about to begin";
-        }
-        catch (FileNotFoundException)
-        {
-            return "about to end";
-        }
+        Span<byte> text = stackalloc byte[16];
+        using var opened = open(path, NoFollow | CloseOnExec, 0);
+        return !opened.IsInvalid && int.TryParse(text[..RandomAccess.Read(opened, text, 0)], NumberStyles.None, CultureInfo.InvariantCulture, out var id)
+            ? $"process {id}" : "about to begin or to end";
     }
 }

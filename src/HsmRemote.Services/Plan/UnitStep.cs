@@ -8,6 +8,7 @@ sealed class UnitStep : PlanStep
     readonly Action<CancellationToken> apply;
     readonly Action? undo;
     readonly Action? settle;
+    bool settlesAlways;
 
     UnitStep(PlannedChange change, Action<CancellationToken> apply, Action? undo = null, Action? settle = null)
         : base(change)
@@ -20,7 +21,11 @@ sealed class UnitStep : PlanStep
     internal static UnitStep Reload(ISystemdManager systemd) => new(
         new PlannedChange(ChangeKind.ReloadManager, "systemd", "Reload systemd's unit files"),
         _ => systemd.Reload(),
-        settle: systemd.Reload);
+        settle: systemd.Reload)
+    {
+        // A unit's file that was put back is a newer one.
+        settlesAlways = true,
+    };
 
     internal static UnitStep Enable(ISystemdManager systemd, string unit) => new(
         new PlannedChange(ChangeKind.EnableUnit, unit, $"Enable {unit}"),
@@ -53,7 +58,8 @@ sealed class UnitStep : PlanStep
         cancellation =>
         {
             systemd.Stop(unit, cancellation);
-            // One that ended badly stays in memory otherwise, even without its file.
+            // p11-kit server ends with a failure when it is told to end, which is none; and one that ended badly stays in memory
+            // otherwise, even without its file.
             systemd.ResetFailed(unit);
         },
         settle: returns ? () => systemd.Start(unit, CancellationToken.None) : null);
@@ -66,6 +72,13 @@ sealed class UnitStep : PlanStep
             foreach (var unit in systemd.List(pattern))
                 systemd.Stop(unit, cancellation);
         });
+
+    /// <summary>One connection ends, by the unit that systemd made for it. There is no way back for it.</summary>
+    internal static UnitStep StopConnection(ISystemdManager systemd, string unit, string who) => new(
+        new PlannedChange(ChangeKind.StopUnit, unit, $"End the connection of {who} ({unit})"),
+        cancellation => systemd.Stop(unit, cancellation));
+
+    internal override bool SettlesAlways => settlesAlways;
 
     internal override Task ApplyAsync(CancellationToken cancellationToken)
     {

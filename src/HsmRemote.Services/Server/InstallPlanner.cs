@@ -118,6 +118,30 @@ static class InstallPlanner
 
     static bool IsRunning(ISystemdManager systemd, string unit) => systemd.Load(unit)?.Text("ActiveState") is not (null or "inactive" or "failed");
 
+    /// <summary>How the unit files of an instance differ from those that an install, with nothing said, would write.</summary>
+    /// <exception cref="HsmRemoteException">That cannot be said: p11-kit is not installed, for example.</exception>
+    internal static IReadOnlyList<P11KitDrift> Drift(ISystemdManager systemd, P11KitServer installed)
+    {
+        var layout = new InstanceLayout(installed.Name, installed.Scope);
+        // As the files themselves have it: an administrator's drop-in is no drift.
+        string? Written(string directive) => UnitFile.ValueOf(layout.SocketUnitPath, directive);
+        var written = installed with
+        {
+            SocketPath = Written("ListenStream") ?? installed.SocketPath,
+            SocketMode = Written("SocketMode") ?? installed.SocketMode,
+            Group = Written("SocketGroup") ?? installed.Group,
+            MaxConnections = uint.TryParse(Written("MaxConnections"), out var most) ? most : installed.MaxConnections,
+        };
+        var silent = new NoReporter();
+        var wanted = InstanceDecision.Of(new P11KitServerSpec { Name = installed.Name }, layout, written, null, systemd, silent);
+        var form = InstanceForm.Of(
+            wanted, P11KitInstallation.Command(), () => P11KitInstallation.CanBeActivated(),
+            TargetFile.Read(installed.Name, layout.ConfigPath).OtherVariables, SandboxDirectives.For(wanted.Sandbox, layout.Scope, silent));
+        return [.. form.Units.Select(unit => Ensure(layout, unit.Key, unit.Value))
+            .OfType<WriteFileStep>()
+            .Select(step => new P11KitDrift(step.Change.Target, step.Change.Description, step.Change.Difference))];
+    }
+
     /// <summary>A directory that is missing, and those above it, once.</summary>
     static void AddDirectories(string wanted, List<PlanStep> steps)
     {

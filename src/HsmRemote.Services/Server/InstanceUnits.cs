@@ -91,4 +91,10 @@ static class InstanceUnits
         instance.Sandbox.Remember(Mine(unit, instance).SetAll(remembered)).ToString();
 
     static UnitFile Mine(UnitFile unit, InstanceState instance) => unit.Section(Mark).Set("Instance", instance.Layout.Name);
+
+    /// <summary>What the section of ours in a unit's file holds, by key; empty when the file is not ours.</summary>
+    internal static ILookup<string, string> Remembered(string unitPath) =>
+        (File.Exists(unitPath) ? File.ReadLines(unitPath) : [])
+            .SkipWhile(line => line is not $"[{Mark}]").Skip(1).TakeWhile(line => !line.StartsWith('['))
+            .Select(line => line.Split('=', 2)).Where(pair => pair.Length == 2).ToLookup(pair => pair[0], pair => pair[1], StringComparer.Ordinal);
 }

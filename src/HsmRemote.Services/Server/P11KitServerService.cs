@@ -31,16 +31,28 @@ sealed class P11KitServerService(IPkcs11TokenService tokens) : IP11KitServerServ
         return InstanceLock.TakeAsync(new InstanceLayout(name, ScopeOf(name, scope)), reporter, cancellationToken);
     }
 
-    public IReadOnlyList<P11KitServer> Get(IReporter reporter)
+    public IReadOnlyList<P11KitServer> Get(IReporter reporter, bool detailed = false)
     {
         using var managers = new SystemdManagers();
-        return ServerInventory.List(managers, reporter);
+        return ServerInventory.List(managers, reporter, detailed);
     }
 
-    public P11KitServer Find(string name, IReporter reporter, P11KitServerScope? scope = null)
+    public P11KitServer Find(string name, IReporter reporter, P11KitServerScope? scope = null, bool detailed = false)
     {
         using var managers = new SystemdManagers();
-        return Find(managers, name, reporter, scope);
+        return Find(managers, name, reporter, scope, detailed);
+    }
+
+    public IReadOnlyList<P11KitLogEntry> Log(P11KitServer server, int count, IReporter reporter)
+    {
+        if (!UnitJournal.MayRead())
+        {
+            reporter.Warning(
+                "The system's journal may not be read by this user, so what the servers wrote to it is not shown. "
+                + "Run it as root, or have root add the user to the group systemd-journal: usermod -aG systemd-journal USER.");
+        }
+
+        return ServerLog.Read(server, count);
     }
 
     public IReadOnlyList<string> Names() =>
@@ -62,14 +74,30 @@ sealed class P11KitServerService(IPkcs11TokenService tokens) : IP11KitServerServ
         return UninstallPlanner.Plan(managers, new InstanceLayout(name, there), reporter);
     }
 
+    public IChangePlan PlanStart(string name, IReporter reporter, P11KitServerScope? scope = null) => Run(name, reporter, scope).Start();
+
+    public IChangePlan PlanStop(string name, IReporter reporter, P11KitServerScope? scope = null) => Run(name, reporter, scope).Stop();
+
+    public IChangePlan PlanRestart(string name, IReporter reporter, P11KitServerScope? scope = null) => Run(name, reporter, scope).Restart();
+
+    public Task<IReadOnlyList<P11KitConnection>> GetConnectionsAsync(P11KitServer server, IReporter reporter, CancellationToken cancellationToken) =>
+        ConnectionInventory.ListAsync(server, reporter, cancellationToken);
+
+    public IChangePlan PlanDisconnect(P11KitConnection connection) => DisconnectPlanner.Plan(new SystemdManager(connection.Scope), connection);
+
     public async Task<IP11TargetPlan> PlanTargetAsync(P11TargetRequest request, IReporter reporter, CancellationToken cancellationToken)
     {
         var managers = new SystemdManagers();
         try
         {
             var server = Find(managers, request.Name, reporter, request.Scope);
-            var planner = new TargetPlanner(tokens, request, server, TargetFile.Read(request.Name, ConfigPath(server)));
-            return await planner.PlanAsync(managers[server.Scope], managers, reporter, cancellationToken);
+            var systemd = managers[server.Scope];
+            ITargetPlace place = server.TargetVariable is { } variable
+                ? TargetFile.Read(request.Name, ConfigPath(server), variable)
+                : new TargetDropIn(systemd, server);
+            var plan = await new TargetPlanner(tokens, request, server, place).PlanAsync(systemd, managers, reporter, cancellationToken);
+            CheckFits(systemd, server, plan.Target);
+            return plan;
         }
         catch
         {
@@ -88,17 +116,40 @@ sealed class P11KitServerService(IPkcs11TokenService tokens) : IP11KitServerServ
     public P11TargetUri GetTarget(string name, P11KitServerScope? scope = null)
     {
         using var managers = new SystemdManagers();
-        var path = ConfigPath(Find(managers, name, new NoReporter(), scope));
-        return new P11TargetUri { Name = name, Uri = TargetFile.Read(name, path).Uris(), Path = path };
+        var server = Find(managers, name, new NoReporter(), scope);
+        if (server.TargetVariable is not { } variable)
+            return new P11TargetUri { Name = name, Uri = server.TargetUri ?? [], Path = server.UnitPath! };
+        var path = ConfigPath(server);
+        return new P11TargetUri { Name = name, Uri = TargetFile.Read(name, path, variable).Uris(), Path = path };
+    }
+
+    /// <summary>Refuses what the unit's command would run together.</summary>
+    static void CheckFits(ISystemdManager systemd, P11KitServer server, IReadOnlyList<Pkcs11Uri> target)
+    {
+        if (target.Count > 1 && server.TargetVariable is { } variable && ServerInventory.LoadService(systemd, server.ServiceUnit) is { } service
+            && ServerCommand.Find(service, ServiceEnvironment.Of(server.Name, service)) is { TakesSeveral: false })
+        {
+            throw new HsmRemoteException(
+                "TargetTakesOneUri", FailureKind.InvalidOperation,
+                $"'{server.Name}' can have one URI only, and {target.Count} were given: its unit passes ${{{variable}}} as one argument.",
+                $"Write ${variable}, without braces and quotes, in a drop-in: systemctl edit {server.ServiceUnit}. Or give one URI.", server.Name);
+        }
+    }
+
+    static RunPlanner Run(string name, IReporter reporter, P11KitServerScope? scope)
+    {
+        var managers = new SystemdManagers();
+        var server = Find(managers, name, reporter, scope);
+        return new RunPlanner(managers[server.Scope], server);
     }
 
     /// <summary>Whose instance is meant.</summary>
     static P11KitServerScope ScopeOf(string name, P11KitServerScope? scope) =>
         scope ?? (ServerInventory.ServiceUnits(P11KitServerScope.User, name).Any() ? P11KitServerScope.User : P11KitServerScope.System);
 
-    static P11KitServer Find(SystemdManagers managers, string name, IReporter reporter, P11KitServerScope? scope)
+    static P11KitServer Find(SystemdManagers managers, string name, IReporter reporter, P11KitServerScope? scope, bool detailed = false)
     {
-        var found = ServerInventory.Find(managers, name, reporter).Where(s => scope is null || s.Scope == scope).ToList();
+        var found = ServerInventory.Find(managers, name, reporter, detailed).Where(s => scope is null || s.Scope == scope).ToList();
         if (One(found, name) is { } server)
             return server;
         var others = ServerInventory.List(managers, new NoReporter());

@@ -1,12 +1,10 @@
-using System.Text.RegularExpressions;
 using HsmRemote.Services.Native;
 using HsmRemote.Services.Systemd;
-using Group = HsmRemote.Services.Native.Group;
 
 namespace HsmRemote.Services.Server;
 
 /// <summary>Finds the instances of this host: every unit that runs a p11-kit server, whoever installed it.</summary>
-static partial class ServerInventory
+static class ServerInventory
 {
     // The unit files' directories of systemd.unit(5), the administrator's first.
     static string[] UnitDirectories(P11KitServerScope scope) => scope == P11KitServerScope.User
@@ -29,120 +27,137 @@ static partial class ServerInventory
     internal static string InstanceName(string serviceUnit) => serviceUnit[..^".service".Length].TrimEnd('@');
 
     /// <summary>Every instance that the caller can see, the machine's and their own, by name.</summary>
-    internal static IReadOnlyList<P11KitServer> List(SystemdManagers managers, IReporter reporter) =>
-        [.. SystemdManagers.Scopes.SelectMany(scope => List(managers[scope], reporter)).OrderBy(server => server.Name, StringComparer.Ordinal)];
+    internal static IReadOnlyList<P11KitServer> List(SystemdManagers managers, IReporter reporter, bool detailed = false) =>
+        [.. SystemdManagers.Scopes.SelectMany(scope => List(managers[scope], reporter, detailed)).OrderBy(server => server.Name, StringComparer.Ordinal)];
 
     /// <summary>The instances of a name, of which there may be one in each scope.</summary>
-    internal static IReadOnlyList<P11KitServer> Find(SystemdManagers managers, string name, IReporter reporter) =>
-        [.. SystemdManagers.Scopes.Select(scope => Find(managers[scope], name, reporter)).OfType<P11KitServer>()];
+    internal static IReadOnlyList<P11KitServer> Find(SystemdManagers managers, string name, IReporter reporter, bool detailed = false) =>
+        [.. SystemdManagers.Scopes.Select(scope => Find(managers[scope], name, reporter, detailed)).OfType<P11KitServer>()];
 
     /// <summary>Every instance of a scope, by name.</summary>
-    internal static IReadOnlyList<P11KitServer> List(ISystemdManager systemd, IReporter reporter) =>
+    internal static IReadOnlyList<P11KitServer> List(ISystemdManager systemd, IReporter reporter, bool detailed = false) =>
         [.. ServiceUnits(systemd.Scope)
-            .Select(unit => Inspect(systemd, unit, reporter))
+            .Select(unit => Inspect(systemd, unit, reporter, detailed))
             .OfType<P11KitServer>()
             .DistinctBy(server => server.Name, StringComparer.Ordinal)
             .OrderBy(server => server.Name, StringComparer.Ordinal)];
 
     /// <summary>One instance, or null when there is none of that name.</summary>
-    internal static P11KitServer? Find(ISystemdManager systemd, string name, IReporter reporter) =>
+    internal static P11KitServer? Find(ISystemdManager systemd, string name, IReporter reporter, bool detailed = false) =>
         ServiceUnits(systemd.Scope, name)
-            .Select(unit => Inspect(systemd, unit, reporter))
+            .Select(unit => Inspect(systemd, unit, reporter, detailed))
             .FirstOrDefault(server => server is not null);
 
+    /// <summary>The properties of a service unit; those of a template are the ones of an instance that is never started.</summary>
+    internal static UnitProperties? LoadService(ISystemdManager systemd, string serviceUnit) =>
+        systemd.Load(serviceUnit.Replace("@.", "@inspect.", StringComparison.Ordinal));
+
     /// <summary>The instance behind a service unit, or null when the unit does not run a p11-kit server.</summary>
-    static P11KitServer? Inspect(ISystemdManager systemd, string serviceUnit, IReporter reporter)
+    static P11KitServer? Inspect(ISystemdManager systemd, string serviceUnit, IReporter reporter, bool detailed)
     {
-        var isTemplate = serviceUnit.EndsWith("@.service", StringComparison.Ordinal);
-        // A template has properties only as an instance; this one is never started.
-        var service = systemd.Load(isTemplate ? serviceUnit.Replace("@.", "@inspect.", StringComparison.Ordinal) : serviceUnit);
+        var service = LoadService(systemd, serviceUnit);
         if (service is null)
             return null;
-        List<string> arguments = [.. service.Rows("ExecStart").SelectMany(row => ((List<object?>)row[1]!).Cast<string>())];
-        var command = string.Join(' ', arguments);
-        if (ServerCommand().Match(command) is not { Success: true } match)
-            return null;
-
         var name = InstanceName(serviceUnit);
+        ServiceEnvironment? environment = null;
+        try
+        {
+            environment = ServiceEnvironment.Of(name, service);
+        }
+        catch (HsmRemoteException e)
+        {
+            reporter.Warning(e.Message);
+        }
+
+        // Without the files' variables the command is still known, and its target is not.
+        if (ServerCommand.Find(service, environment ?? new()) is not { } command)
+            return null;
+        var isTemplate = serviceUnit.EndsWith("@.service", StringComparison.Ordinal);
         var socketUnit = $"{name}.socket";
         var socket = systemd.Load(socketUnit);
         // Of a package, below an instance that was taken over and makes its socket by itself.
         if (socket is not null && IsOurs(service.Text("FragmentPath")) && !IsOurs(socket.Text("FragmentPath")))
             socket = null;
-        var mode = match.Groups["verb"].Value is "server" ? P11KitServerMode.Daemon
-            : isTemplate ? P11KitServerMode.PerConnection : P11KitServerMode.Acceptor;
-        if (mode != P11KitServerMode.Daemon && socket is null)
+        // What serves standard input needs a socket that is accepted from; a template of daemons is no instance itself.
+        if (command.IsRemote ? socket is null : isTemplate)
             return null;
 
         var listener = socket ?? service;
-        var configPath = service.Rows("EnvironmentFiles").Select(row => (string)row[0]!).LastOrDefault();
         var unitPath = listener.Text("FragmentPath");
-        var owner = Owner(systemd.Scope, socket, unitPath);
-        return new P11KitServer
+        var isOurs = IsOurs(unitPath);
+        var socketPath = socket is null
+            ? command.Options.Name is ['/', ..] given ? given : null
+            : socket.Rows("Listen").Where(row => row[0] is "Stream").Select(row => SystemdText.Unescape((string)row[1]!)).FirstOrDefault();
+        var access = isOurs
+            ? Owner(systemd.Scope, socket, unitPath)
+            : SocketAccess.Of(socket, socketPath, isMadeByServer: !isTemplate);
+        var configPath = command.TargetVariable is { } variable && environment?.FileOf(variable) is { } origin
+            ? origin
+            : service.Rows("EnvironmentFiles").Select(row => (string)row[0]!).LastOrDefault();
+        var server = new P11KitServer
         {
             Name = name,
-            State = State(listener.Text("ActiveState")),
-            Mode = mode,
+            State = State(listener, isTemplate ? null : service),
+            Mode = isTemplate ? P11KitServerMode.PerConnection : command.IsRemote ? P11KitServerMode.Acceptor : P11KitServerMode.Daemon,
             Scope = systemd.Scope,
-            IsManaged = IsOurs(unitPath),
-            Enabled = listener.Text("UnitFileState") is "enabled" or "enabled-runtime",
-            SocketPath = socket is null
-                ? CommandOption.Value(arguments, 'n', "--name") is { } path && path.StartsWith('/') ? path : null
-                : socket.Rows("Listen").Where(row => row[0] is "Stream").Select(row => SystemdText.Unescape((string)row[1]!)).FirstOrDefault(),
-            SocketMode = owner.Mode,
-            SocketUser = owner.User,
-            Group = owner.Group,
-            GroupId = owner.Group is null ? null : FindGroup(owner.Group)?.Id,
-            PeerUser = mode == P11KitServerMode.Daemon ? CommandOption.Value(arguments, 'u', "--user") : null,
-            PeerGroup = mode == P11KitServerMode.Daemon ? CommandOption.Value(arguments, 'g', "--group") : null,
-            TargetUri = configPath is null ? null : Target(name, configPath, reporter),
-            ConfigPath = configPath,
-            Connections = mode == P11KitServerMode.PerConnection ? socket?.Number("NConnections") : null,
-            AcceptedConnections = mode == P11KitServerMode.PerConnection ? socket?.Number("NAccepted") : null,
-            MaxConnections = mode == P11KitServerMode.PerConnection ? socket?.Number("MaxConnections") : null,
-            MaxConnectionsPerSource = mode == P11KitServerMode.PerConnection ? Limit(socket?.Number("MaxConnectionsPerSource")) : null,
+            IsManaged = isOurs,
+            Enabled = IsEnabled(listener) || (!isTemplate && IsEnabled(service)),
+            SocketPath = socketPath,
+            SocketMode = access.Mode,
+            SocketUser = access.User,
+            Group = access.Group,
+            GroupId = access.Group is null ? null : FindGroup(access.Group)?.Id,
+            PeerUser = command.Options.User,
+            PeerGroup = command.Options.Group,
+            TargetUri = environment is null ? null : Target(name, command, environment, reporter),
+            TargetVariable = command.TargetVariable,
+            ConfigPath = command.TargetVariable is null ? null : configPath,
+            Connections = isTemplate ? socket?.Number("NConnections") : null,
+            AcceptedConnections = isTemplate ? socket?.Number("NAccepted") : null,
+            RefusedConnections = isTemplate ? socket?.Number("NRefused") : null,
+            MaxConnections = isTemplate ? socket?.Number("MaxConnections") : null,
+            MaxConnectionsPerSource = isTemplate ? Limit(socket?.Number("MaxConnectionsPerSource")) : null,
             Unit = socket is null ? serviceUnit : socketUnit,
             UnitPath = unitPath.Length > 0 ? unitPath : null,
             ServiceUnit = serviceUnit,
         };
+        return detailed ? ServerDetails.AddTo(server, systemd, socket, service, reporter) : server;
     }
 
-    /// <summary>What the socket's file is to be: as its unit says, or as the unit of a server that makes it remembers.</summary>
-    static (string? Mode, string? User, string? Group) Owner(P11KitServerScope scope, UnitProperties? socket, string unitPath)
+    /// <summary>What the socket's file of an instance of ours is to be: as its unit says, or as the unit of a server that makes it remembers.</summary>
+    static SocketAccess Owner(P11KitServerScope scope, UnitProperties? socket, string unitPath)
     {
-        var remembered = socket is null ? Remembered(unitPath) : null;
-        var mode = socket?.Number("SocketMode") is { } bits ? Convert.ToString((int)bits, 8).PadLeft(4, '0') : remembered?["SocketMode"].FirstOrDefault();
-        if (mode is null)
-            return (null, null, null);
-        if (scope == P11KitServerScope.User)
-            return (mode, Caller.UserName, Accounts.FindGroup(Accounts.getegid())?.Name);
-        return (
-            mode,
-            socket?.Text("SocketUser") is { Length: > 0 } user ? user : "root",
-            (socket is null ? remembered!["SocketGroup"].FirstOrDefault() : socket.Text("SocketGroup")) is { Length: > 0 } group ? group : "root");
+        var remembered = socket is null ? InstanceUnits.Remembered(unitPath) : null;
+        var access = remembered is null
+            ? SocketAccess.Of(socket, null, isMadeByServer: false)
+            : new(remembered["SocketMode"].FirstOrDefault(), "root", remembered["SocketGroup"].FirstOrDefault() is { Length: > 0 } group ? group : "root");
+        return scope == P11KitServerScope.User && access.Mode is not null
+            ? new(access.Mode, Caller.UserName, Accounts.FindGroup(Accounts.getegid())?.Name)
+            : access;
     }
-
-    /// <summary>What our section of a unit's file holds, by key; empty when the file is not ours.</summary>
-    static ILookup<string, string> Remembered(string unitPath) =>
-        (File.Exists(unitPath) ? File.ReadLines(unitPath) : [])
-            .SkipWhile(line => line is not $"[{InstanceUnits.Mark}]").Skip(1).TakeWhile(line => !line.StartsWith('['))
-            .Select(line => line.Split('=', 2)).Where(pair => pair.Length == 2).ToLookup(pair => pair[0], pair => pair[1], StringComparer.Ordinal);
 
     // No limit: 0 up to systemd 255, and later the greatest number.
     static uint? Limit(uint? value) => value is 0 or uint.MaxValue ? null : value;
 
-    static IReadOnlyList<Pkcs11Uri>? Target(string name, string configPath, IReporter reporter)
+    /// <summary>The target as the server gets it. A word that is no URI is reported: the server may make of it what nobody meant.</summary>
+    static List<Pkcs11Uri>? Target(string name, ServerCommand command, ServiceEnvironment environment, IReporter reporter)
     {
-        try
+        foreach (var file in environment.Missing)
+            reporter.Warning($"'{name}' cannot serve: {file}, which its unit reads, is not there.");
+        List<Pkcs11Uri> target = [];
+        foreach (var word in command.Target)
         {
-            return TargetFile.Read(name, configPath).ValidUris(reporter);
+            if (Pkcs11Uri.TryParse(word, out var uri, out var error))
+                target.Add(uri);
+            else
+                reporter.Warning($"The target of '{name}' has an argument that is no PKCS #11 URI. {error} Set it anew: Get-Pkcs11Token -Label LABEL | Set-P11TargetUri -Name {name}.");
         }
-        catch (HsmRemoteException e)
-        {
-            reporter.Warning(e.Message);
-            return null;
-        }
+
+        // A module, or what is no URI at all: what is exposed is not known, which is not the same as nothing.
+        return target.Count == 0 && command.Target.Any() ? null : target;
     }
+
+    static bool IsEnabled(UnitProperties unit) => unit.Text("UnitFileState") is "enabled" or "enabled-runtime";
 
     /// <summary>Whether a unit's file has our mark.</summary>
     internal static bool IsOurs(string unitPath) =>
@@ -164,14 +179,12 @@ static partial class ServerInventory
         }
     }
 
-    static P11KitServerState State(string activeState) => activeState switch
+    /// <summary>What an instance is doing. A daemon behind a socket has failed when it has failed, whatever its socket says.</summary>
+    static P11KitServerState State(UnitProperties listener, UnitProperties? daemon) => (daemon?.Text("ActiveState"), listener.Text("ActiveState")) switch
     {
-        "active" => P11KitServerState.Listening,
-        "activating" or "deactivating" or "reloading" => P11KitServerState.Changing,
-        "failed" => P11KitServerState.Failed,
+        ("failed", _) or (_, "failed") => P11KitServerState.Failed,
+        ("active", _) or (_, "active") => P11KitServerState.Listening,
+        (_, "activating" or "deactivating" or "reloading") => P11KitServerState.Changing,
         _ => P11KitServerState.Stopped,
     };
-
-    [GeneratedRegex(@"\bp11-kit(?:-|\s+)(?<verb>remote|server)\b", RegexOptions.CultureInvariant, 1000)]
-    private static partial Regex ServerCommand();
 }

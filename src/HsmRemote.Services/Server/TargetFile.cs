@@ -5,15 +5,17 @@ using HsmRemote.Services.Systemd;
 namespace HsmRemote.Services.Server;
 
 /// <summary>The configuration file of an instance, and the target in it.</summary>
-sealed class TargetFile
+sealed class TargetFile : ITargetPlace
 {
     readonly string instance;
+    readonly string variable;
     readonly FileImage? image;
     readonly EnvironmentFile environment;
 
-    TargetFile(string instance, string path, FileImage? image)
+    TargetFile(string instance, string path, string variable, FileImage? image)
     {
         this.instance = instance;
+        this.variable = variable;
         Path = path;
         this.image = image;
         environment = EnvironmentFile.Parse(image is null ? "" : Encoding.UTF8.GetString(image.Content));
@@ -23,20 +25,23 @@ sealed class TargetFile
 
     internal bool Exists => image is not null;
 
+    /// <summary>The variables that it sets, in their order.</summary>
+    internal IEnumerable<(string Name, string Value)> Assignments => environment.Assignments;
+
     /// <summary>The names of the variables that are not the target's.</summary>
     internal IReadOnlyList<string> OtherVariables =>
-        [.. environment.Names.Where(name => !string.Equals(name, InstanceLayout.TargetVariable, StringComparison.Ordinal))];
+        [.. Assignments.Select(a => a.Name).Where(name => !string.Equals(name, variable, StringComparison.Ordinal)).Distinct(StringComparer.Ordinal)];
 
     /// <summary>The target's URIs as they are written, which unbraced expansion separates by white space.</summary>
     IEnumerable<string> Words =>
-        (environment[InstanceLayout.TargetVariable] ?? "").Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries);
+        (environment[variable] ?? "").Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries);
 
     /// <exception cref="HsmRemoteException">The caller may not read it.</exception>
-    internal static TargetFile Read(string instance, string path)
+    internal static TargetFile Read(string instance, string path, string variable = InstanceLayout.TargetVariable)
     {
         try
         {
-            return new(instance, path, AtomicFile.Read(path));
+            return new(instance, path, variable, AtomicFile.Read(path));
         }
         catch (UnauthorizedAccessException e)
         {
@@ -47,34 +52,20 @@ sealed class TargetFile
     }
 
     /// <exception cref="HsmRemoteException">One of them is no PKCS #11 URI.</exception>
-    internal IReadOnlyList<Pkcs11Uri> Uris() => [.. Words.Select(word =>
+    public IReadOnlyList<Pkcs11Uri> Uris() => [.. Words.Select(word =>
         Pkcs11Uri.TryParse(word, out var uri, out var error) ? uri : throw Malformed(error))];
 
-    /// <summary>Those that are URIs; the others are reported, since the server may make of them what nobody meant.</summary>
-    internal IReadOnlyList<Pkcs11Uri> ValidUris(IReporter reporter)
-    {
-        List<Pkcs11Uri> valid = [];
-        foreach (var word in Words)
-        {
-            if (Pkcs11Uri.TryParse(word, out var uri, out var error))
-                valid.Add(uri);
-            else
-                reporter.Warning(Malformed(error).Message);
-        }
-
-        return valid;
-    }
-
-    /// <summary>Whether a target selects all that the file's selects. What is no URI may select anything.</summary>
-    internal bool IsCoveredBy(IReadOnlyList<Pkcs11Uri> target) =>
+    public bool IsCoveredBy(IReadOnlyList<Pkcs11Uri> target) =>
         Words.All(word => Pkcs11Uri.TryParse(word, out var old, out _) && target.Any(uri => uri.Covers(old)));
+
+    public IReadOnlyList<PlanStep> Steps(IReadOnlyList<Pkcs11Uri> target, P11KitServerScope scope) => Retarget(target, scope) is { } step ? [step] : [];
 
     /// <summary>The step that makes this the target, or null when it is. Comments and other variables stay.</summary>
     /// <exception cref="HsmRemoteException">What the file says depends on systemd's version.</exception>
     internal PlanStep? Retarget(IReadOnlyList<Pkcs11Uri> target, P11KitServerScope scope = P11KitServerScope.System)
     {
         var wanted = string.Join(' ', target);
-        if (image is not null && string.Equals(environment[InstanceLayout.TargetVariable] ?? "", wanted, StringComparison.Ordinal))
+        if (image is not null && string.Equals(environment[variable] ?? "", wanted, StringComparison.Ordinal))
             return null;
         if (environment.IsAmbiguous)
         {
@@ -89,11 +80,11 @@ sealed class TargetFile
                 "# The tokens that this instance exposes: PKCS #11 URIs, separated by spaces. None: nothing is exposed.\n"
                 + "# Set-P11TargetUri writes it, and checks what it writes.\n")
             : environment;
-        var after = FileImage.Ours(before.With(InstanceLayout.TargetVariable, wanted).ToString(), scope);
+        var after = FileImage.Ours(before.With(variable, wanted).ToString(), scope);
         return new WriteFileStep(Path, image, image is null ? after : image.With(after.Content));
     }
 
     HsmRemoteException Malformed(string error) => new(
-        "TargetUriMalformed", FailureKind.InvalidData, $"{InstanceLayout.TargetVariable} in {Path} has a word that is no PKCS #11 URI. {error}",
+        "TargetUriMalformed", FailureKind.InvalidData, $"{variable} in {Path} has a word that is no PKCS #11 URI. {error}",
         $"Set the target anew: Get-Pkcs11Token -Label LABEL | Set-P11TargetUri -Name {instance}.", Path);
 }

@@ -4,7 +4,7 @@ using HsmRemote.Services.Systemd;
 namespace HsmRemote.Services.Server;
 
 /// <summary>The way to a target: which URIs it has, whether they select what they are to, and what has to be changed.</summary>
-sealed class TargetPlanner(IPkcs11TokenService tokens, P11TargetRequest request, P11KitServer server, TargetFile file)
+sealed class TargetPlanner(IPkcs11TokenService tokens, P11TargetRequest request, P11KitServer server, ITargetPlace place)
 {
     IReadOnlyList<Pkcs11Token>? live;
 
@@ -23,7 +23,7 @@ sealed class TargetPlanner(IPkcs11TokenService tokens, P11TargetRequest request,
     {
         var given = request.Uri.Select(uri => TargetUriPolicy.Apply(uri, reporter)).ToList();
         // What is to be replaced may be nonsense; what is to be kept may not.
-        var before = request.Change == P11TargetChange.Set ? [] : file.Uris();
+        var before = request.Change == P11TargetChange.Set ? [] : place.Uris();
         var target = request.Change switch
         {
             P11TargetChange.Remove => await RemoveAsync(before, given, reporter, cancellationToken),
@@ -31,20 +31,22 @@ sealed class TargetPlanner(IPkcs11TokenService tokens, P11TargetRequest request,
             _ => await ChooseAsync(given, reporter, cancellationToken),
         };
 
-        List<PlanStep> steps = [];
-        if (file.Retarget(target, server.Scope) is { } retarget)
+        List<PlanStep> steps = [.. place.Steps(target, server.Scope)];
+        if (steps.Count > 0)
         {
-            steps.Add(retarget);
             if (server.Mode == P11KitServerMode.PerConnection)
             {
                 // The next connection reads the target.
-                if (!request.KeepConnections && !file.IsCoveredBy(target))
+                if (!request.KeepConnections && !place.IsCoveredBy(target))
                     AddEndOfConnections(systemd, steps);
             }
             else if (systemd.Load(server.ServiceUnit)?.Text("ActiveState") is "active" or "activating")
             {
-                // A service for all connections has read its target at its start.
-                steps.Add(UnitStep.Restart(systemd, server.ServiceUnit));
+                // A service for all connections has read its target at its start. One of ours leaves the socket alone.
+                if (server.IsManaged)
+                    steps.Add(UnitStep.Restart(systemd, server.ServiceUnit));
+                else
+                    steps.AddRange(new RunPlanner(systemd, server).RestartSteps());
             }
         }
 
@@ -60,7 +62,7 @@ sealed class TargetPlanner(IPkcs11TokenService tokens, P11TargetRequest request,
     /// <summary>The connections that are open were made for the old target, and see what is no more in it.</summary>
     void AddEndOfConnections(ISystemdManager systemd, List<PlanStep> steps)
     {
-        var pattern = new InstanceLayout(server.Name).ConnectionPattern;
+        var pattern = new InstanceLayout(server.Name, server.Scope).ConnectionPattern;
         if (systemd.List(pattern).Count is > 0 and var count)
             steps.Add(UnitStep.StopConnections(systemd, pattern, count));
     }
@@ -69,7 +71,7 @@ sealed class TargetPlanner(IPkcs11TokenService tokens, P11TargetRequest request,
     async Task<IReadOnlyList<Pkcs11Uri>> ChooseAsync(IReadOnlyList<Pkcs11Uri> given, IReporter reporter, CancellationToken cancellationToken)
     {
         IReadOnlyList<Pkcs11Uri> distinct = [.. given.Distinct()];
-        if (distinct.Count == 0 || (request.Form == P11TargetForm.P11Tool && request.Change == P11TargetChange.Set && file.Retarget(distinct) is null))
+        if (distinct.Count == 0 || (request.Form == P11TargetForm.P11Tool && request.Change == P11TargetChange.Set && place.Steps(distinct, server.Scope).Count == 0))
             return distinct;
         var selection = await SelectionAsync(reporter, cancellationToken);
         if (!request.Force)

@@ -26,7 +26,12 @@ static class UninstallPlanner
         List<PlanStep> steps = [];
         var units = layout.Units.Select(layout.UnitPath).Where(ServerInventory.IsOurs).ToList();
         if (units.Count == 0)
+        {
+            // A run that was cut short may have left just this to do: systemd has a unit in memory whose file is gone.
+            if (layout.Units.Any(unit => !File.Exists(layout.UnitPath(unit)) && string.Equals(systemd.Load(unit)?.Text("FragmentPath"), layout.UnitPath(unit), StringComparison.Ordinal)))
+                steps.Add(UnitStep.Reload(systemd));
             return steps;
+        }
 
         var before = Adoption.Read(systemd, layout);
         // A failed one has to be forgotten.

@@ -1,3 +1,4 @@
+using System.Text;
 using HsmRemote.Services.Native;
 
 namespace HsmRemote.Services.Server;
@@ -15,7 +16,16 @@ static class UnitVerifier
         try
         {
             foreach (var (name, content) in units)
-                await File.WriteAllTextAsync(Path.Combine(directory.FullName, name), content, cancellationToken);
+            {
+                // Whatever the caller's umask(2) is: systemd complains of a file that others may write.
+                var options = new FileStreamOptions
+                {
+                    Mode = FileMode.CreateNew, Access = FileAccess.Write, UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite,
+                };
+                await using var stream = new FileStream(Path.Combine(directory.FullName, name), options);
+                await stream.WriteAsync(Encoding.UTF8.GetBytes(content), cancellationToken);
+            }
+
             var result = await ChildProcess.RunAsync(
                 "systemd-analyze", ["verify", scope == P11KitServerScope.User ? "--user" : "--system", "--man=no", "--recursive-errors=no", .. units.Keys.Select(name => Path.Combine(directory.FullName, name))],
                 cancellationToken);

@@ -1,4 +1,5 @@
 using HsmRemote.Services.P11Kit;
+using HsmRemote.Services.Server;
 using HsmRemote.Services.Systemd;
 
 namespace HsmRemote.Services.Sockets;
@@ -18,7 +19,7 @@ sealed record ClientLoop(string Module, string How)
         {
             if (module.Remote is { } remote && IsOf(server, remote))
                 return new(module.Name, $"which is 'remote: {remote}', the server's own socket");
-            if (module.Path is { } path && Path.GetFileName(path) is Client && Address(service) is { } address && IsOf(server, address))
+            if (module.Path is { } path && Path.GetFileName(path) is Client && service is not null && ServiceEnvironment.Of(server.Name, service)[ProcessAddress.Variable] is { } address && IsOf(server, address))
                 return new(module.Name, $"which is {Client}, and the unit's environment has {ProcessAddress.Variable}={address}");
         }
 
@@ -26,17 +27,4 @@ sealed record ClientLoop(string Module, string How)
     }
 
     static bool IsOf(P11KitServer server, string address) => string.Equals(ProcessAddress.Decode(address), server.SocketPath, StringComparison.Ordinal);
-
-    /// <summary>The address in a unit's environment: a file's comes after, and what is unset is gone.</summary>
-    static string? Address(UnitProperties? service)
-    {
-        if (service is null || service.Texts("UnsetEnvironment").Any(IsAddress))
-            return null;
-        var set = service.Texts("Environment").Where(IsAddress).Select(line => line.Split('=', 2).ElementAtOrDefault(1)).LastOrDefault();
-        foreach (var file in service.Rows("EnvironmentFiles").Select(row => (string)row[0]!).Where(File.Exists))
-            set = EnvironmentFile.Parse(File.ReadAllText(file))[ProcessAddress.Variable] ?? set;
-        return set;
-    }
-
-    static bool IsAddress(string assignment) => string.Equals(assignment.Split('=')[0], ProcessAddress.Variable, StringComparison.Ordinal);
 }

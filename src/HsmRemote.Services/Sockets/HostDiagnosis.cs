@@ -1,4 +1,3 @@
-using System.Globalization;
 using HsmRemote.Services.Native;
 using HsmRemote.Services.P11Kit;
 using HsmRemote.Services.Server;
@@ -67,7 +66,7 @@ sealed class HostDiagnosis(Rung seen, P11SocketEndpoint endpoint, P11Identity id
     Rung Refine(P11KitServer server)
     {
         var causes = new HostCauses(server, endpoint, identity);
-        var unit = systemd.Load(server.ServiceUnit.Replace("@.", "@inspect.", StringComparison.Ordinal));
+        var unit = ServerInventory.LoadService(systemd, server.ServiceUnit);
         if (MayBeLoop(server) && ClientLoop.Find(server, unit) is { } loop)
             return HostCauses.ClientLoop(seen, loop.Module, loop.How);
 
@@ -80,7 +79,7 @@ sealed class HostDiagnosis(Rung seen, P11SocketEndpoint endpoint, P11Identity id
             case P11SocketCause.NobodyListening:
                 return server.State == P11KitServerState.Listening ? causes.StaleSocketFile() : causes.NotStarted(seen);
             case P11SocketCause.ClosedByPeer:
-                if (unit is not null && PeerRule.Of(Command(unit)) is { } rule && rule.Refuses(identity))
+                if (PeerRule.Of(server.PeerUser, server.PeerGroup) is { } rule && rule.Refuses(identity))
                     return HostCauses.PeerRefused(rule, identity);
                 return Journal(server) is { Count: > 0 } journal ? causes.RemoteFailed(seen, journal) : seen;
             case P11SocketCause.NoTarget when !HasReadableTarget(server):
@@ -124,15 +123,19 @@ sealed class HostDiagnosis(Rung seen, P11SocketEndpoint endpoint, P11Identity id
     /// <summary>What was written for this connection: it comes a moment after the connection is closed.</summary>
     IReadOnlyList<string> Journal(P11KitServer server)
     {
-        // systemd names the service of a connection after its number, the peer's pid and the peer's uid.
-        var prefix = $"{server.Name}@";
-        var suffix = string.Create(CultureInfo.InvariantCulture, $"-{Environment.ProcessId}-{identity.UserId}.service");
-        var daemon = $"{server.Name}.service";
+        var query = new JournalQuery(IsOurs, JournalLines)
+        {
+            Units = [server.ServiceUnit],
+            Slice = new InstanceLayout(server.Name).ConnectionSlice,
+            Since = evidence.StartedAt,
+            // A mere start or end says nothing.
+            SystemdPriority = UnitJournal.Notice,
+        };
         IReadOnlyList<string> lines = [];
         for (var i = 0; i < 6; i++)
         {
             var last = lines.Count;
-            lines = UnitJournal.Read(IsOurs, evidence.StartedAt, JournalLines);
+            lines = [.. UnitJournal.Read(query).Select(line => line.Message)];
             if (last > 0 && lines.Count == last)
                 break;
             Thread.Sleep(JournalPause);
@@ -141,12 +144,10 @@ sealed class HostDiagnosis(Rung seen, P11SocketEndpoint endpoint, P11Identity id
         return lines;
 
         bool IsOurs(string unit) =>
-            string.Equals(unit, daemon, StringComparison.Ordinal)
-            || (unit.StartsWith(prefix, StringComparison.Ordinal) && unit.EndsWith(suffix, StringComparison.Ordinal));
+            string.Equals(unit, server.ServiceUnit, StringComparison.Ordinal)
+            || (unit.StartsWith($"{server.Name}@", StringComparison.Ordinal) && ServerLog.Peer(unit) == (Environment.ProcessId, identity.UserId));
     }
 
     // Not by its first argument: p11-kit runs it as "server".
     static bool IsServer(int process) => ProcessView.CommandName(process) is "p11-kit-server";
-
-    static List<string> Command(UnitProperties unit) => [.. unit.Rows("ExecStart").SelectMany(row => ((List<object?>)row[1]!).Cast<string>())];
 }

@@ -1,6 +1,6 @@
 using System.Globalization;
 using HsmRemote.Services.Native;
-using HsmRemote.Services.Server;
+using HsmRemote.Services.P11Kit;
 
 namespace HsmRemote.Services.Sockets;
 
@@ -8,10 +8,14 @@ namespace HsmRemote.Services.Sockets;
 sealed record PeerRule(uint? UserId, uint? GroupId)
 {
     /// <summary>The rule in a command line; null when there is none.</summary>
-    internal static PeerRule? Of(IReadOnlyList<string> command)
+    internal static PeerRule? Of(IReadOnlyList<string> command) =>
+        P11KitOptions.Parse(command) is { User: var user, Group: var group } ? Of(user, group) : null;
+
+    /// <summary>The rule of the values of -u and -g, names or numbers; null when there is none.</summary>
+    internal static PeerRule? Of(string? userName, string? groupName)
     {
-        var user = CommandOption.Value(command, 'u', "--user") is { } userName ? Number(userName) ?? Accounts.FindUser(userName)?.Id : null;
-        var group = CommandOption.Value(command, 'g', "--group") is { } groupName ? Number(groupName) ?? Accounts.FindGroup(groupName)?.Id : null;
+        var user = userName is null ? null : Number(userName) ?? Accounts.FindUser(userName)?.Id;
+        var group = groupName is null ? null : Number(groupName) ?? Accounts.FindGroup(groupName)?.Id;
         return user is null && group is null ? null : new(user, group);
     }
 

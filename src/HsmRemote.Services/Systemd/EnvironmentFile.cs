@@ -19,8 +19,8 @@ sealed class EnvironmentFile
     internal string? this[string name] =>
         pieces.FindLastIndex(p => string.Equals(p.Name, name, StringComparison.Ordinal)) is var i and >= 0 ? pieces[i].Value : null;
 
-    /// <summary>The variables that it sets.</summary>
-    internal IEnumerable<string> Names => pieces.Select(p => p.Name).OfType<string>().Distinct(StringComparer.Ordinal);
+    /// <summary>The assignments, in their order.</summary>
+    internal IEnumerable<(string Name, string Value)> Assignments => pieces.Where(p => p.Name is not null).Select(p => (p.Name!, p.Value));
 
     /// <summary>
     /// Whether a comment ends in a backslash. Up to systemd 253 the comment then goes on in the next line, from 254 on it does

@@ -36,6 +36,9 @@ interface ISystemdManager : IDisposable
     /// <summary>The units whose names fit a pattern and that are not at rest: active, on the way, or failed.</summary>
     IReadOnlyList<string> List(string pattern);
 
+    /// <summary>The processes of a unit, those of its own children included; none when it does not run.</summary>
+    IReadOnlyList<int> Processes(string unit);
+
     /// <summary>The state of enablement: enabled, disabled, static, masked …; empty when there is no such file.</summary>
     string FileState(string unit);
 
@@ -52,6 +55,9 @@ sealed class UnitProperties(Func<string, object?> get)
 
     internal uint? Number(string name) => get(name) as uint?;
 
+    /// <summary>A 64-bit number; null where systemd says that it is not set.</summary>
+    internal ulong? Large(string name) => get(name) is ulong value and not ulong.MaxValue ? value : null;
+
     /// <summary>An array of strings.</summary>
     internal IEnumerable<string> Texts(string name) => get(name) is List<object?> texts ? texts.OfType<string>() : [];
 
@@ -64,11 +70,14 @@ sealed class SystemdManager(P11KitServerScope scope = P11KitServerScope.System) 
 {
     const string Destination = "org.freedesktop.systemd1";
     const string ManagerPath = "/org/freedesktop/systemd1";
+    const int ExplainingLines = 5;
     const string ManagerInterface = "org.freedesktop.systemd1.Manager";
 
     // The properties of the interface that every unit has; the others are those of its type.
     static readonly FrozenSet<string> OfEveryUnit = FrozenSet.Create(
-        StringComparer.Ordinal, "LoadState", "ActiveState", "FragmentPath", "UnitFileState", "NeedDaemonReload");
+        StringComparer.Ordinal, "LoadState", "ActiveState", "FragmentPath", "UnitFileState", "NeedDaemonReload", "DropInPaths");
+
+    static readonly TimeSpan JournalPause = TimeSpan.FromMilliseconds(40);
 
     readonly SystemBus bus = scope == P11KitServerScope.User ? SystemBus.OpenUser() : SystemBus.Open();
     bool subscribed;
@@ -123,6 +132,19 @@ sealed class SystemdManager(P11KitServerScope scope = P11KitServerScope.System) 
             .Where(row => row[3] is not "inactive")
             .Select(row => (string)row[0]!)];
 
+    public IReadOnlyList<int> Processes(string unit)
+    {
+        try
+        {
+            // Each row: control group, process, command line.
+            return [.. Rows(Manager("GetUnitProcesses", unit)).Select(row => (int)(uint)row[1]!)];
+        }
+        catch (SystemBusException e) when (IsNoSuchUnit(e))
+        {
+            return [];
+        }
+    }
+
     public string FileState(string unit)
     {
         try
@@ -162,6 +184,7 @@ sealed class SystemdManager(P11KitServerScope scope = P11KitServerScope.System) 
             subscribed = true;
         }
 
+        var started = DateTimeOffset.UtcNow;
         var job = (string)Manager(method, unit, "replace")[0]!;
         while (true)
         {
@@ -171,15 +194,30 @@ sealed class SystemdManager(P11KitServerScope scope = P11KitServerScope.System) 
             if (!string.Equals(removed, job, StringComparison.Ordinal))
                 continue;
             if (result is not "done")
-                throw new SystemBusException($"{Destination}.JobFailed", Explain(unit, result));
+                throw new SystemBusException($"{Destination}.JobFailed", Explain(unit, result, started));
             return;
         }
     }
 
-    string Explain(string unit, string result)
+    string Explain(string unit, string result, DateTimeOffset started)
     {
         var cause = Load(unit)?.Text("Result") is { Length: > 0 } text and not "success" ? $", result {text}" : "";
-        return $"its job ended with '{result}'{cause}; '{(scope == P11KitServerScope.User ? "journalctl --user" : "journalctl")} -u {unit}' has the details";
+        // The lines come to the journal a moment after the job has ended.
+        var query = new JournalQuery(other => string.Equals(other, unit, StringComparison.Ordinal), ExplainingLines)
+        {
+            Units = [unit], Since = started, SystemdPriority = UnitJournal.Notice,
+        };
+        IReadOnlyList<JournalLine> lines = [];
+        for (var i = 0; i < 5 && lines.Count == 0; i++)
+        {
+            Thread.Sleep(JournalPause);
+            lines = UnitJournal.Read(query);
+        }
+
+        return $"its job ended with '{result}'{cause}; "
+            + (lines.Count > 0
+                ? $"its journal: {string.Join(" | ", lines.Select(line => line.Message))}"
+                : $"'{(scope == P11KitServerScope.User ? "journalctl --user" : "journalctl")} -u {unit}' has the details");
     }
 
     // As sd_bus_path_encode(3) does it.

@@ -55,5 +55,13 @@ sealed class UnitFile
     /// <summary>One argument of a command line (systemd.service(5)) that means itself: its dollar signs are no variables.</summary>
     internal static string Argument(string value) => Word(value).Replace("$", "$$", StringComparison.Ordinal);
 
+    /// <summary>The value of a directive in a file, its drop-ins left out; null when the file does not have it. The last one counts.</summary>
+    internal static string? ValueOf(string path, string directive) =>
+        File.Exists(path)
+            ? File.ReadLines(path)
+                .LastOrDefault(line => line.StartsWith(directive, StringComparison.Ordinal) && line.AsSpan(directive.Length).TrimStart() is ['=', ..])
+                ?.Split('=', 2)[1].Trim().Replace("%%", "%", StringComparison.Ordinal)
+            : null;
+
     public override string ToString() => text.ToString();
 }

@@ -111,17 +111,21 @@ public abstract class HsmRemoteCommand : PSCmdlet, IDisposable
     }
 
     /// <summary>The instances of names or patterns. A name that is not there is an error, a pattern that fits none is not.</summary>
-    private protected IEnumerable<P11KitServer> FindServers(string[] names, P11KitServerScope? scope = null)
+    /// <param name="names">The names or patterns.</param>
+    /// <param name="scope">Whose; null: the machine's and the caller's.</param>
+    /// <param name="detailed">Whether everything about those of a pattern is found out.</param>
+    /// <param name="namedDetailed">The same for those of a name.</param>
+    private protected IEnumerable<P11KitServer> FindServers(string[] names, P11KitServerScope? scope = null, bool detailed = false, bool namedDetailed = false)
     {
         foreach (var name in names)
         {
             if (WildcardPattern.ContainsWildcardCharacters(name))
             {
                 var pattern = WildcardPattern.Get(name, WildcardOptions.None);
-                foreach (var server in Await(reporter => Services.Servers.Get(reporter)).Where(server => pattern.IsMatch(server.Name) && (scope ?? server.Scope) == server.Scope))
+                foreach (var server in Await(reporter => Services.Servers.Get(reporter, detailed)).Where(server => pattern.IsMatch(server.Name) && (scope ?? server.Scope) == server.Scope))
                     yield return server;
             }
-            else if (TryFindServer(name, scope) is { } server)
+            else if (TryFindServer(name, scope, detailed || namedDetailed) is { } server)
             {
                 yield return server;
             }
@@ -129,10 +133,10 @@ public abstract class HsmRemoteCommand : PSCmdlet, IDisposable
     }
 
     /// <summary>The instance of a name; that there is none is written as an error.</summary>
-    private protected P11KitServer? TryFindServer(string name, P11KitServerScope? scope = null)
+    private protected P11KitServer? TryFindServer(string name, P11KitServerScope? scope = null, bool detailed = false)
     {
         P11KitServer? server = null;
-        Attempt(() => server = Await(reporter => Services.Servers.Find(name, reporter, scope)));
+        Attempt(() => server = Await(reporter => Services.Servers.Find(name, reporter, scope, detailed)));
         return server;
     }
 

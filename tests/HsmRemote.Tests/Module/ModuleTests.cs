@@ -10,7 +10,9 @@ public sealed class ModuleTests(Engine engine) : IDisposable
 {
     static readonly string[] Cmdlets =
     [
-        "Export-Pkcs11Certificate", "Get-P11KitServer", "Get-P11TargetUri", "Get-Pkcs11Object", "Get-Pkcs11Token", "Install-P11KitServer", "Set-P11TargetUri", "Test-P11Socket", "Test-Pkcs11Uri",
+        "Disconnect-P11KitConnection", "Export-Pkcs11Certificate", "Get-P11ContainerConfig", "Get-P11KitConnection", "Get-P11KitServer", "Get-P11TargetUri",
+        "Get-Pkcs11Object", "Get-Pkcs11Token", "Install-P11KitServer", "New-P11ContainerConfig", "Restart-P11KitServer", "Set-P11TargetUri",
+        "Start-P11KitServer", "Stop-P11KitServer", "Test-P11Socket", "Test-Pkcs11Uri",
         "Uninstall-P11KitServer",
     ];
 
@@ -32,6 +34,11 @@ public sealed class ModuleTests(Engine engine) : IDisposable
     [InlineData("Uninstall-P11KitServer", true)]
     [InlineData("Set-P11TargetUri", true)]
     [InlineData("Export-Pkcs11Certificate", true)]
+    [InlineData("Start-P11KitServer", true)]
+    [InlineData("Stop-P11KitServer", true)]
+    [InlineData("Restart-P11KitServer", true)]
+    [InlineData("Disconnect-P11KitConnection", true)]
+    [InlineData("Get-P11KitConnection", false)]
     [InlineData("Get-P11KitServer", false)]
     [InlineData("Get-P11TargetUri", false)]
     [InlineData("Get-Pkcs11Object", false)]

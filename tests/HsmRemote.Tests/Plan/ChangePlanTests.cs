@@ -50,6 +50,105 @@ public sealed class ChangePlanTests : IDisposable
         Assert.Equal("gone", File.ReadAllText(At("gone")));
     }
 
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    [InlineData(3)]
+    [InlineData(4)]
+    [InlineData(5)]
+    public async Task Whichever_step_fails_all_is_as_before(int failing)
+    {
+        File.WriteAllText(At("old"), "old");
+        File.WriteAllText(At("gone"), "gone");
+        Directory.CreateDirectory(At("empty"));
+        List<PlanStep> steps = [new CreateDirectoryStep(At("d")), Write("d/f", "one"), Write("old", "new"), new RemoveFileStep(At("gone")), new RemoveDirectoryStep(At("empty"))];
+        steps.Insert(failing - 1, new Failing());
+        var before = Listing();
+
+        var error = await Assert.ThrowsAsync<HsmRemoteException>(() => Plan([.. steps]).ApplyAsync(reporter, TestContext.Current.CancellationToken));
+
+        Assert.Contains($"Step {failing} of 6 for 'test' failed: fail: on purpose. ", error.Message, StringComparison.Ordinal);
+        Assert.Contains("nothing has changed", error.Message, StringComparison.Ordinal);
+        Assert.Equal(before, Listing());
+    }
+
+    [Fact]
+    public async Task What_stays_by_intention_is_named()
+    {
+        var plan = Plan(new Staying(), Write("f", "one"), new Failing());
+        var error = await Assert.ThrowsAsync<HsmRemoteException>(() => plan.ApplyAsync(reporter, TestContext.Current.CancellationToken));
+        Assert.Contains("were undone, except: install the packages x. Nothing else has changed.", error.Message, StringComparison.Ordinal);
+        Assert.Empty(directory.GetFileSystemInfos());
+    }
+
+    [Fact]
+    public async Task One_run_waits_for_another_and_gives_up_in_the_end()
+    {
+        var path = At("lock");
+        using (await PlanLock.TakeAsync(path, "edge", reporter, TimeSpan.FromSeconds(1), TestContext.Current.CancellationToken))
+        {
+            var error = await Assert.ThrowsAsync<HsmRemoteException>(() => PlanLock.TakeAsync(path, "edge", reporter, TimeSpan.FromMilliseconds(200), TestContext.Current.CancellationToken));
+            Assert.Equal("InstanceBusy", error.ErrorId);
+            Assert.Contains($"process {Environment.ProcessId}", error.Message, StringComparison.Ordinal);
+            Assert.Contains(reporter.Messages, m => m.Contains("Waiting for another run on 'edge'", StringComparison.Ordinal));
+        }
+
+        Assert.False(File.Exists(path));
+    }
+
+    [Fact]
+    public async Task A_hundred_that_want_it_have_it_one_at_a_time()
+    {
+        var path = At("lock");
+        var (inside, most) = (0, 0);
+        await Task.WhenAll(Enumerable.Range(0, 100).Select(_ => Task.Run(async () =>
+        {
+            using (await PlanLock.TakeAsync(path, "edge", reporter, TimeSpan.FromMinutes(5), TestContext.Current.CancellationToken))
+            {
+                most = Math.Max(most, Interlocked.Increment(ref inside));
+                await Task.Yield();
+                Interlocked.Decrement(ref inside);
+            }
+        })));
+        Assert.Equal(1, most);
+        Assert.False(File.Exists(path));
+    }
+
+    [Fact]
+    public async Task A_lock_that_a_killed_run_left_is_taken_and_goes()
+    {
+        File.WriteAllText(At("lock"), "12345678901234");
+        using (await PlanLock.TakeAsync(At("lock"), "edge", reporter, TimeSpan.Zero, TestContext.Current.CancellationToken))
+            Assert.Equal($"{Environment.ProcessId}".Length, new FileInfo(At("lock")).Length);
+        Assert.Empty(directory.GetFiles());
+    }
+
+    [Fact]
+    public void What_a_killed_run_left_beside_a_file_goes_with_the_next_write()
+    {
+        File.WriteAllText(At(".f.abc.hsmremote"), "half");
+        File.WriteAllText(At(".g.abc.hsmremote"), "another's");
+        AtomicFile.Write(At("f"), new FileImage([], Readable, Own.User, Own.Group));
+        Assert.Equal([".g.abc.hsmremote", "f"], directory.GetFiles().Select(f => f.Name).Order(StringComparer.Ordinal));
+    }
+
+    [Fact]
+    public void A_link_where_anyone_may_plant_one_is_not_followed()
+    {
+        File.WriteAllText(At("victim"), "victim");
+        Directory.CreateDirectory(At("open"));
+        File.SetUnixFileMode(At("open"), (UnixFileMode)0x1FF);
+        File.CreateSymbolicLink(At("open/f"), At("victim"));
+        File.CreateSymbolicLink(At("open/d"), directory.FullName);
+        foreach (var path in new[] { "open/f", "open/d/victim" })
+        {
+            var error = Assert.Throws<HsmRemoteException>(() => AtomicFile.Write(At(path), new FileImage([], Readable, Own.User, Own.Group)));
+            Assert.Equal("LinkNotTrusted", error.ErrorId);
+        }
+
+        Assert.Equal("victim", File.ReadAllText(At("victim")));
+    }
+
     [Fact]
     public async Task What_cannot_be_undone_is_named()
     {
@@ -106,6 +205,21 @@ public sealed class ChangePlanTests : IDisposable
     static (uint User, uint Group) Own => (Services.Native.Accounts.geteuid(), Services.Native.Accounts.getegid());
 
     static ChangePlan Plan(params PlanStep[] steps) => new("test", steps, new MemoryStream());
+
+    string[] Listing() => [.. directory.EnumerateFileSystemInfos("*", SearchOption.AllDirectories)
+        .Select(i => $"{i.FullName} {i.UnixFileMode} {(i is FileInfo file ? File.ReadAllText(file.FullName) : "")}").Order(StringComparer.Ordinal)];
+
+    sealed class Failing() : PlanStep(new PlannedChange(ChangeKind.StartUnit, "x", "Fail"))
+    {
+        internal override Task ApplyAsync(CancellationToken cancellationToken) => throw new InvalidOperationException("on purpose");
+    }
+
+    sealed class Staying() : PlanStep(new PlannedChange(ChangeKind.InstallPackage, "x", "Install the packages x"))
+    {
+        internal override bool Stays => true;
+
+        internal override Task ApplyAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+    }
 
     sealed class Stubborn() : PlanStep(new PlannedChange(ChangeKind.StartUnit, "x", "Be stubborn"))
     {

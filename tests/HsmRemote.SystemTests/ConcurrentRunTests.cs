@@ -1,0 +1,53 @@
+using System.Text.Json;
+
+namespace HsmRemote.SystemTests;
+
+/// <summary>Runs at the same time, and what they say to each other.</summary>
+public sealed class ConcurrentRunTests(SandboxFixture sandbox)
+{
+    const int Runs = 20;
+
+    [Fact]
+    public void Twenty_runs_on_one_instance_all_succeed_and_leave_one_of_their_states()
+    {
+        // Each with a path and a target of its own, so that two which were mixed would be seen.
+        var script = $$"""
+            pids=()
+            for i in $(seq {{Runs}}); do
+                {{SandboxFixture.ShellPath}} -NoProfile -NonInteractive -Command "Install-P11KitServer together -SocketPath /run/together-$i/p11 -TargetUri pkcs11:token=t$i" >/var/tmp/together.$i 2>&1 &
+                pids+=($!)
+            done
+            for i in $(seq {{Runs}}); do wait "${pids[$i - 1]}" || { echo "run $i failed"; cat /var/tmp/together.$i; }; done
+            """;
+        Assert.Equal("", sandbox.Run(TimeSpan.FromMinutes(5), "", "bash", "-c", script).Succeeded());
+
+        var server = sandbox.HsmRemote("Get-P11KitServer together").SucceededWithOne();
+        var number = server.GetProperty("SocketPath").GetString()!.Split('-', '/')[3];
+        Assert.Equal($"pkcs11:token=t{number}", server.GetProperty("TargetUri")[0].GetString());
+        Assert.Equal($"/run/together-{number}", sandbox.Shell("ls -d /run/together-* /run/.hsmremote-together* 2>/dev/null || true").Succeeded());
+        Assert.Equal("socket", sandbox.Run("stat", "-c", "%F", $"/run/together-{number}/p11").Succeeded());
+        Assert.False(sandbox.HsmRemote("Install-P11KitServer together").SucceededWithOne().GetProperty("Changed").GetBoolean());
+        Assert.Equal("", sandbox.Shell("find /etc/together /etc/systemd/system -name '.*'").Succeeded());
+    }
+
+    [Fact]
+    public void A_run_says_whom_it_waits_for_and_other_instances_and_lookers_do_not_wait()
+    {
+        sandbox.HsmRemote("Install-P11KitServer waited").SucceededWithOne();
+        // Another run, as it looks from outside: a process that holds the lock for five seconds.
+        var script = $$"""
+            ( exec 9>/run/.hsmremote-waited.lock; flock 9; echo -n $BASHPID >&9; sleep 5; rm /run/.hsmremote-waited.lock ) &
+            holder=$!
+            until [ -s /run/.hsmremote-waited.lock ]; do sleep 0.01; done
+            {{SandboxFixture.ShellPath}} -NoProfile -Command 'Install-P11KitServer unwaited; Install-P11KitServer waited -SocketMode 0666 -WhatIf' >/var/tmp/unwaited 2>&1
+            kill -0 $holder && echo still held
+            {{SandboxFixture.ShellPath}} -NoProfile -Command 'Install-P11KitServer waited -SocketMode 0666 -Verbose' 2>&1
+            """;
+        var said = sandbox.Run("bash", "-euo", "pipefail", "-c", script).Succeeded();
+        Assert.StartsWith("still held", said, StringComparison.Ordinal);
+        Assert.Matches("Waiting for another run on 'waited' \\(process [0-9]+\\)", said);
+        Assert.Equal("0666", Text(sandbox.HsmRemote("Get-P11KitServer waited").SucceededWithOne(), "SocketMode"));
+    }
+
+    static string Text(JsonElement element, string property) => element.GetProperty(property).GetString()!;
+}
