@@ -81,7 +81,7 @@ static class ConnectionInventory
         List<Pkcs11Uri> target = [];
         foreach (var operand in P11KitOptions.Parse(arguments).Operands)
         {
-            if (Pkcs11Uri.TryParse(arguments[operand], out var uri, out _))
+            if (arguments[operand] is not InstanceForm.NoToken && Pkcs11Uri.TryParse(arguments[operand], out var uri, out _))
                 target.Add(uri);
         }
 

@@ -46,7 +46,8 @@ static class InstanceDecision
             spec.SocketMode ?? (installed?.SocketMode is { } bits ? (UnixFileMode)Convert.ToInt32(bits, 8) : isUser ? OwnerMode : GroupMode),
             spec.Group
             ?? (spec.GroupId is { } id ? Accounts.FindGroup(id)?.Name ?? spec.Name : null)
-            ?? installed?.Group ?? installed?.PeerGroup
+            // Whoever wrote -g meant those, whatever the file has.
+            ?? (installed is { IsManaged: false, PeerGroup: { } peers } ? peers : installed?.Group)
             ?? "root",
             SandboxRequest.Of(spec, moving is null ? [layout] : [layout, new InstanceLayout(spec.Name, moving.Scope)]))
         {

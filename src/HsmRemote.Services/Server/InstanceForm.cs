@@ -7,7 +7,7 @@ namespace HsmRemote.Services.Server;
 sealed record InstanceForm(string Listener, IReadOnlyDictionary<string, string> Units)
 {
     // With no target, p11-kit server ends at once, and there would be no socket. This is a token that nobody has.
-    const string NoToken = "pkcs11:manufacturer=none;model=none;serial=none;token=none";
+    internal const string NoToken = "pkcs11:manufacturer=none;model=none;serial=none;token=none";
 
     /// <param name="instance">The instance.</param>
     /// <param name="p11Kit">The p11-kit command.</param>

@@ -88,7 +88,7 @@ sealed partial class ServerCommand
         {
             var arguments = values[first..];
             var options = P11KitOptions.Parse([.. arguments.Select(argument => argument.Value)]);
-            var uris = options.Operands.ConvertAll(index => arguments[index]);
+            var uris = options.Operands.ConvertAll(index => arguments[index]).FindAll(uri => uri.Value is not InstanceForm.NoToken);
             // A variable that is empty leaves no argument behind, and is looked for among the words themselves.
             var variables = words.Where(word => word.Variable is not null && (word.Values.Count == 0 || uris.Exists(uri => ReferenceEquals(uri.Word, word)))).ToList();
             var target = variables.Find(word => word.Values.Any(IsUri))

@@ -28,7 +28,7 @@ static class UninstallPlanner
         if (units.Count == 0)
         {
             // A run that was cut short may have left just this to do: systemd has a unit in memory whose file is gone.
-            if (layout.Units.Any(unit => !File.Exists(layout.UnitPath(unit)) && string.Equals(systemd.Load(unit)?.Text("FragmentPath"), layout.UnitPath(unit), StringComparison.Ordinal)))
+            if (layout.Units.Any(unit => !File.Exists(layout.UnitPath(unit)) && string.Equals(ServerInventory.LoadService(systemd, unit)?.Text("FragmentPath"), layout.UnitPath(unit), StringComparison.Ordinal)))
                 steps.Add(UnitStep.Reload(systemd));
             return steps;
         }
