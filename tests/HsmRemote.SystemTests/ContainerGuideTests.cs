@@ -22,11 +22,11 @@ public sealed class ContainerGuideTests(SandboxFixture sandbox)
     [Fact]
     public void Root()
     {
-        var token = host.Serve("guide-root", 7402);
-        var config = host.Config($"guide-root Podman -Image {ContainerHost.Image} -Uid 0");
+        var token = host.Serve("guide-as-root", 7402);
+        var config = host.Config($"guide-as-root Podman -Image {ContainerHost.Image} -Uid 0");
         Assert.DoesNotContain("--group-add", config, StringComparison.Ordinal);
         Works(config, token);
-        Works(host.Config($"guide-root Podman -Image {ContainerHost.Image}"), token);
+        Works(host.Config($"guide-as-root Podman -Image {ContainerHost.Image}"), token);
     }
 
     [Fact]
@@ -61,23 +61,23 @@ public sealed class ContainerGuideTests(SandboxFixture sandbox)
     [Fact]
     public void The_server_restarts_is_retargeted_and_is_reinstalled_while_the_container_runs()
     {
-        var token = host.Serve("guide-on", 7406);
+        var token = host.Serve("guide-restart", 7406);
         var other = sandbox.CreateToken("guide-other");
-        host.Start("guide-on", host.Config($"guide-on Podman -Image {ContainerHost.Image} -Uid 5000"));
-        Assert.Contains("Verified OK", host.Exec("guide-on", ContainerHost.Sign(token)).Succeeded(), StringComparison.Ordinal);
+        host.Start("guide-restart", host.Config($"guide-restart Podman -Image {ContainerHost.Image} -Uid 5000"));
+        Assert.Contains("Verified OK", host.Exec("guide-restart", ContainerHost.Sign(token)).Succeeded(), StringComparison.Ordinal);
 
-        sandbox.Run("systemctl", "restart", "guide-on.socket").Succeeded();
-        Assert.Contains("Verified OK", host.Exec("guide-on", ContainerHost.Sign(token)).Succeeded(), StringComparison.Ordinal);
+        sandbox.Run("systemctl", "restart", "guide-restart.socket").Succeeded();
+        Assert.Contains("Verified OK", host.Exec("guide-restart", ContainerHost.Sign(token)).Succeeded(), StringComparison.Ordinal);
 
-        sandbox.HsmRemote("Get-Pkcs11Token -Label guide-other | Set-P11TargetUri -Name guide-on").SucceededWithOne();
-        Assert.Contains("Verified OK", host.Exec("guide-on", ContainerHost.Sign(other)).Succeeded(), StringComparison.Ordinal);
-        Assert.DoesNotContain("token=guide-on", host.Exec("guide-on", ContainerHost.List).Succeeded(), StringComparison.Ordinal);
+        sandbox.HsmRemote("Get-Pkcs11Token -Label guide-other | Set-P11TargetUri -Name guide-restart").SucceededWithOne();
+        Assert.Contains("Verified OK", host.Exec("guide-restart", ContainerHost.Sign(other)).Succeeded(), StringComparison.Ordinal);
+        Assert.DoesNotContain("token=guide-restart", host.Exec("guide-restart", ContainerHost.List).Succeeded(), StringComparison.Ordinal);
 
         // Another mode is another socket unit, which is stopped and started.
-        Assert.True(sandbox.HsmRemote("Install-P11KitServer guide-on -SocketMode 0666").SucceededWithOne().GetProperty("Changed").GetBoolean());
-        Assert.Contains("Verified OK", host.Exec("guide-on", ContainerHost.Sign(other)).Succeeded(), StringComparison.Ordinal);
-        Assert.True(sandbox.HsmRemote("Test-P11Socket -Container guide-on -Quiet").SucceededWithOne().GetBoolean());
-        sandbox.Run("podman", "rm", "--force", "--time=0", "guide-on").Succeeded();
+        Assert.True(sandbox.HsmRemote("Install-P11KitServer guide-restart -SocketMode 0666").SucceededWithOne().GetProperty("Changed").GetBoolean());
+        Assert.Contains("Verified OK", host.Exec("guide-restart", ContainerHost.Sign(other)).Succeeded(), StringComparison.Ordinal);
+        Assert.True(sandbox.HsmRemote("Test-P11Socket -Container guide-restart -Quiet").SucceededWithOne().GetBoolean());
+        sandbox.Run("podman", "rm", "--force", "--time=0", "guide-restart").Succeeded();
     }
 
     [Fact]

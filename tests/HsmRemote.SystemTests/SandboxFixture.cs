@@ -142,7 +142,7 @@ public class SandboxFixture : IAsyncLifetime
         Run(DefaultDeadline, content, "install", "-D", "-m", mode, "/dev/stdin", path).Succeeded();
 
     /// <summary>Makes a SoftHSM token with one EC P-256 key pair in the sandbox.</summary>
-    /// <param name="label">The token's label; no other test may use it.</param>
+    /// <param name="label">The token's label; no other test may use it, nor one that it is the beginning of: pkcs11-tool compares no further.</param>
     /// <param name="pin">The user PIN.</param>
     /// <param name="keyLabel">The label of both keys; their id is 01.</param>
     public SoftHsmToken CreateToken(string label, string pin = "123456", string keyLabel = "key")
