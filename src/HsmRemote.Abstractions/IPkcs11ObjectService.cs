@@ -22,7 +22,6 @@ public sealed record Pkcs11ObjectQuery
     public IReadOnlyDictionary<string, string> Environment { get; init; } = new Dictionary<string, string>(StringComparer.Ordinal);
 
     /// <summary>What a URI says of an object: its type, its label, its id.</summary>
-    /// <exception cref="HsmRemoteException">Its type is none that the RFC knows.</exception>
     public static Pkcs11ObjectQuery Of(Pkcs11Uri uri)
     {
         ArgumentNullException.ThrowIfNull(uri);
@@ -31,14 +30,12 @@ public sealed record Pkcs11ObjectQuery
             Classes = uri.Type switch
             {
                 null => [],
-                "data" => [Pkcs11ObjectClass.Data],
                 "cert" => [Pkcs11ObjectClass.Certificate],
                 "public" => [Pkcs11ObjectClass.PublicKey],
                 "private" => [Pkcs11ObjectClass.PrivateKey],
                 "secret-key" => [Pkcs11ObjectClass.SecretKey],
-                var other => throw new HsmRemoteException(
-                    "UriTypeUnknown", FailureKind.InvalidArgument, $"There is no type '{other}' of objects in PKCS #11 URIs.",
-                    "Write type=cert, public, private, secret-key or data, or leave the type out.", uri),
+                // 'data': a URI has no other type.
+                _ => [Pkcs11ObjectClass.Data],
             },
             Labels = uri.Value("object") is { } label ? [label] : [],
             Ids = uri.Value("id") is { } id ? [id] : [],

@@ -52,12 +52,12 @@ public sealed class ConfinementTests(OwnSandbox host) : IClassFixture<OwnSandbox
     public void What_is_allowed_is_what_the_service_has_byte_for_byte()
     {
         sandbox.WriteFile("/opt/conf-allow.ps1", """
-            Install-P11KitServer conf-allow -AllowPath '/srv/conf a%n"b\', /home/conf/store, /run/conf-store -AllowDevice /dev/net/tun -Environment @{ CONF_A = ' x="y" %n $HOME \ é;' }
+            Install-P11KitServer conf-allow -AllowPath '/srv/conf a%n"b\c', /home/conf/store, /run/conf-store -AllowDevice /dev/net/tun -Environment @{ CONF_A = ' x="y" %n $HOME \ é;' }
             """);
-        sandbox.Shell("mkdir -p '/srv/conf a%n\"b\\' /home/conf/store /run/conf-store; touch /home/conf/other").Succeeded();
+        sandbox.Shell("mkdir -p '/srv/conf a%n\"b\\c' /home/conf/store /run/conf-store; touch /home/conf/other").Succeeded();
         sandbox.HsmRemote("/opt/conf-allow.ps1").SucceededWithOne();
         sandbox.WriteFile("/opt/conf-allowed", """
-            printf '%s\n' "$CONF_A"; touch '/srv/conf a%n"b\/x' /home/conf/store/x /run/conf-store/x && echo written
+            printf '%s\n' "$CONF_A"; touch '/srv/conf a%n"b\c/x' /home/conf/store/x /run/conf-store/x && echo written
             ls -A /home/conf; [ -c /dev/net/tun ] && (: <>/dev/net/tun) && echo opened
             """);
         sandbox.WriteFile("/etc/systemd/system/conf-allow@.service.d/attempt.conf", "[Service]\nExecStart=\nExecStart=/bin/bash -c '. /opt/conf-allowed'\n");

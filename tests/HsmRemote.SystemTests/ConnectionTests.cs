@@ -22,10 +22,10 @@ public sealed class ConnectionTests(SandboxFixture sandbox)
         Assert.InRange(DateTimeOffset.Now - first.GetProperty("Since").GetDateTimeOffset(), TimeSpan.Zero, TimeSpan.FromSeconds(60));
         Assert.Equal("p11-kit-remote", sandbox.Run("cat", $"/proc/{first.GetProperty("ServerProcessId").GetInt32()}/comm").Succeeded());
 
-        // A connection keeps the target that it began with.
+        // A connection that is kept keeps the target that it began with.
         if (name is "conn-each")
         {
-            sandbox.HsmRemote($"Set-P11TargetUri {name} pkcs11:token=second").SucceededWithOne();
+            sandbox.HsmRemote($"Set-P11TargetUri {name} pkcs11:token=second -Force -KeepConnections").SucceededWithOne();
             Assert.All(Connections(name, 2), connection => Assert.Equal("pkcs11:token=first", connection.GetProperty("TargetUri")[0].GetString()));
         }
 

@@ -110,12 +110,12 @@ public sealed class UninstallCrashTests : CrashTests
     const string SetUp = "Install-P11KitServer crash -Group crash-users -TargetUri pkcs11:token=old";
 
     [Theory]
-    [InlineData(SetUp, "Set-P11TargetUri crash pkcs11:token=new")]
+    [InlineData(SetUp, "Set-P11TargetUri crash pkcs11:token=new -Force")]
     [InlineData(SetUp, "Uninstall-P11KitServer crash")]
     public Task A_run_that_is_killed_leaves_old_or_new_and_the_next_one_finishes_it(string setUp, string command) => KillAtEachCallAsync(setUp, command);
 
     [Theory]
-    [InlineData(SetUp, "Set-P11TargetUri crash pkcs11:token=new")]
+    [InlineData(SetUp, "Set-P11TargetUri crash pkcs11:token=new -Force")]
     [InlineData(SetUp, "Uninstall-P11KitServer crash")]
     public Task A_run_in_which_a_call_fails_changes_nothing(string setUp, string command) => FailAtEachCallAsync(setUp, command);
 }

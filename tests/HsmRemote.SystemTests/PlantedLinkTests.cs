@@ -19,7 +19,7 @@ public sealed class PlantedLinkTests(SandboxFixture sandbox)
         sandbox.HsmRemote($"Install-P11KitServer {name}").SucceededWithOne();
         sandbox.Shell($$"""su_daemon() { setpriv --reuid=daemon --regid=daemon --clear-groups "$@"; }; [ -e {{Victim}} ] || echo victim >{{Victim}}; {{plant}}""").Succeeded();
 
-        var result = sandbox.HsmRemote($"Set-P11TargetUri {name} pkcs11:token=x");
+        var result = sandbox.HsmRemote($"Set-P11TargetUri {name} pkcs11:token=x -Force");
 
         Assert.Equal(1, result.ExitCode);
         Assert.Contains("symbolic link", result.StdErr, StringComparison.Ordinal);
@@ -32,7 +32,7 @@ public sealed class PlantedLinkTests(SandboxFixture sandbox)
     {
         sandbox.HsmRemote("Install-P11KitServer plant-own").SucceededWithOne();
         sandbox.Shell("mkdir /srv/plant-own; mv /etc/plant-own/config.env /srv/plant-own/; ln -s /srv/plant-own/config.env /etc/plant-own/config.env").Succeeded();
-        sandbox.HsmRemote("Set-P11TargetUri plant-own pkcs11:token=x").SucceededWithOne();
+        sandbox.HsmRemote("Set-P11TargetUri plant-own pkcs11:token=x -Force").SucceededWithOne();
         Assert.Equal("symbolic link", sandbox.Run("stat", "-c", "%F", "/etc/plant-own/config.env").Succeeded());
         Assert.Contains("token=x", sandbox.Run("cat", "/srv/plant-own/config.env").Succeeded(), StringComparison.Ordinal);
     }
@@ -66,7 +66,7 @@ public sealed class PlantedLinkTests(SandboxFixture sandbox)
     {
         sandbox.Run("bash", "-c", $"umask 0; exec {SandboxFixture.ShellPath} -NoProfile -Command 'Install-P11KitServer plant-mode -Group plant-mode-users'").Succeeded();
         sandbox.Run("chmod", "0666", "/etc/plant-mode/config.env").Succeeded();
-        sandbox.HsmRemote("Set-P11TargetUri plant-mode pkcs11:token=x").SucceededWithOne();
+        sandbox.HsmRemote("Set-P11TargetUri plant-mode pkcs11:token=x -Force").SucceededWithOne();
         var written = sandbox.Shell("stat -c '%a %u %g' /etc/plant-mode /etc/plant-mode/* /etc/systemd/system/plant-mode.socket /etc/systemd/system/plant-mode@.service | sort -u").Succeeded();
         Assert.Equal("644 0 0\n755 0 0", written);
     }

@@ -142,25 +142,28 @@ public class SandboxFixture : IAsyncLifetime
         Run(DefaultDeadline, content, "install", "-D", "-m", mode, "/dev/stdin", path).Succeeded();
 
     /// <summary>Makes a SoftHSM token with one EC P-256 key pair in the sandbox.</summary>
-    /// <param name="label">The token's label; no other test may use it, nor one that it is the beginning of: pkcs11-tool compares no further.</param>
+    /// <param name="label">The token's label; no other test may use it.</param>
     /// <param name="pin">The user PIN.</param>
     /// <param name="keyLabel">The label of both keys; their id is 01.</param>
     public SoftHsmToken CreateToken(string label, string pin = "123456", string keyLabel = "key")
     {
-        CreateTwin(label, pin);
+        var slot = CreateTwin(label, pin);
+        // Not by its label, of which pkcs11-tool compares no more than is given.
         Run(
-            "pkcs11-tool", "--module", SoftHsmToken.Module, "--token-label", label, "--login", "--pin", pin,
+            "pkcs11-tool", "--module", SoftHsmToken.Module, "--slot", slot, "--login", "--pin", pin,
             "--keypairgen", "--key-type", "EC:prime256v1", "--label", keyLabel, "--id", "01").Succeeded();
         return new SoftHsmToken(label, pin, keyLabel);
     }
 
     /// <summary>Makes a SoftHSM token with nothing in it, whose label may be that of another.</summary>
-    public void CreateTwin(string label, string pin = "123456")
+    /// <returns>Its slot's number, which other tokens change only when SoftHSM is set up anew.</returns>
+    public string CreateTwin(string label, string pin = "123456")
     {
         // Two at once could take the same free slot.
         lock (_tokenCreation)
         {
-            Run("softhsm2-util", "--init-token", "--free", "--label", label, "--pin", pin, "--so-pin", "87654321").Succeeded();
+            // "The token has been initialized and is reassigned to slot 1234"
+            return Run("softhsm2-util", "--init-token", "--free", "--label", label, "--pin", pin, "--so-pin", "87654321").Succeeded().Split(' ')[^1];
         }
     }
 }

@@ -62,10 +62,13 @@ sealed class ContainerNeeds
         };
     }
 
+    /// <summary>Whether a directory holds more than one socket's own things.</summary>
+    internal static bool IsShared(string directory) => Array.IndexOf(Shared, directory) >= 0 || Path.GetDirectoryName(directory) is "/run/user" or "/home";
+
     P11ContainerMount Mount()
     {
         var directory = Path.GetDirectoryName(socket.SocketPath)!;
-        if (Array.IndexOf(Shared, directory) >= 0 || Path.GetDirectoryName(directory) is "/run/user" or "/home")
+        if (IsShared(directory))
         {
             throw new HsmRemoteException(
                 "SocketDirectoryShared", FailureKind.InvalidOperation,

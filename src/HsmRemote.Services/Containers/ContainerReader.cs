@@ -113,7 +113,9 @@ static class ContainerReader
         var wanted = has.Environment.TryGetValue(ProcessAddress.Variable, out var address) && ProcessAddress.Decode(address) is { } path ? has.OnHost(path) : null;
         return servers.FirstOrDefault(s => s.SocketPath is not null && string.Equals(s.SocketPath, wanted, StringComparison.Ordinal))
             ?? servers.FirstOrDefault(s => s.SocketPath is { } own && has.Mounts.Any(m =>
-                string.Equals(m.Source, own, StringComparison.Ordinal) || string.Equals(m.Source, Path.GetDirectoryName(own), StringComparison.Ordinal)))
+                string.Equals(m.Source, own, StringComparison.Ordinal)
+                // All of /run leads to no one server.
+                || (string.Equals(m.Source, Path.GetDirectoryName(own), StringComparison.Ordinal) && !ContainerNeeds.IsShared(m.Source))))
             ?? throw new HsmRemoteException(
                 "ContainerWithoutServer", FailureKind.NotFound,
                 $"Nothing in the container '{container}' leads to an instance: {(address is null ? $"it has no {ProcessAddress.Variable}" : $"{ProcessAddress.Variable}={address} is none's")}, and it mounts no instance's directory.",

@@ -95,8 +95,10 @@ sealed class P11KitServerService(IPkcs11TokenService tokens) : IP11KitServerServ
             ITargetPlace place = server.TargetVariable is { } variable
                 ? TargetFile.Read(request.Name, ConfigPath(server), variable)
                 : new TargetDropIn(systemd, server);
+            if (request.Change == P11TargetChange.Set)
+                CheckFits(systemd, server, request.Uri.Distinct().Count());
             var plan = await new TargetPlanner(tokens, request, server, place).PlanAsync(systemd, managers, reporter, cancellationToken);
-            CheckFits(systemd, server, plan.Target);
+            CheckFits(systemd, server, plan.Target.Count);
             return plan;
         }
         catch
@@ -124,14 +126,14 @@ sealed class P11KitServerService(IPkcs11TokenService tokens) : IP11KitServerServ
     }
 
     /// <summary>Refuses what the unit's command would run together.</summary>
-    static void CheckFits(ISystemdManager systemd, P11KitServer server, IReadOnlyList<Pkcs11Uri> target)
+    static void CheckFits(ISystemdManager systemd, P11KitServer server, int count)
     {
-        if (target.Count > 1 && server.TargetVariable is { } variable && ServerInventory.LoadService(systemd, server.ServiceUnit) is { } service
+        if (count > 1 && server.TargetVariable is { } variable && ServerInventory.LoadService(systemd, server.ServiceUnit) is { } service
             && ServerCommand.Find(service, ServiceEnvironment.Of(server.Name, service)) is { TakesSeveral: false })
         {
             throw new HsmRemoteException(
                 "TargetTakesOneUri", FailureKind.InvalidOperation,
-                $"'{server.Name}' can have one URI only, and {target.Count} were given: its unit passes ${{{variable}}} as one argument.",
+                $"'{server.Name}' can have one URI only, and {count} were given: its unit passes ${{{variable}}} as one argument.",
                 $"Write ${variable}, without braces and quotes, in a drop-in: systemctl edit {server.ServiceUnit}. Or give one URI.", server.Name);
         }
     }

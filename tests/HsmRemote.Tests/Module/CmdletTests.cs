@@ -30,7 +30,7 @@ public sealed class CmdletTests(Engine engine)
     public void An_error_recommends_what_to_do_once()
     {
         var error = engine.Run("Get-Pkcs11Token -Module no-such-module").Error;
-        Assert.Contains("A library is given by its path", error.ErrorDetails.RecommendedAction, StringComparison.Ordinal);
+        Assert.Contains("A library elsewhere is given by its path", error.ErrorDetails.RecommendedAction, StringComparison.Ordinal);
         Assert.DoesNotContain(error.ErrorDetails.RecommendedAction, error.ErrorDetails.Message, StringComparison.Ordinal);
         Assert.EndsWith(error.ErrorDetails.RecommendedAction, error.Exception.Message, StringComparison.Ordinal);
     }

@@ -21,7 +21,7 @@ public sealed class ObjectFailureTests(Engine engine) : IDisposable
     [Theory]
     [InlineData("-Uri 'pkcs11:token=a b'", "UriMalformed")]
     [InlineData("-Uri 'pkcs11:token=a?pin-value=77441'", "UriHasPin")]
-    [InlineData("-Uri 'pkcs11:type=key'", "UriTypeUnknown")]
+    [InlineData("-Uri 'pkcs11:type=key'", "UriMalformed")]
     [InlineData("-Id 1", "IdMalformed")]
     [InlineData("-Id xy", "IdMalformed")]
     [InlineData("-PinPath /no/such/file", "PinFileUnreadable")]

@@ -12,7 +12,7 @@ public sealed class SandboxRequestTests
     public void A_unit_remembers_what_was_asked_for_byte_for_byte()
     {
         var request = new SandboxRequest(
-            ["/srv/a b", "/srv/50%\"\\"], ["/dev/tpmrm0"], new Dictionary<string, string> { ["A"] = " x=\"y\" % $ \\", ["B"] = "é;" }, "p11");
+            ["/srv/a b", "/srv/50%\"\\n"], ["/dev/tpmrm0"], new Dictionary<string, string> { ["A"] = " x=\"y\" % $ \\n", ["B"] = "é;" }, "p11");
         var unit = request.Remember(new UnitFile().Section("Service").Set("AllowPath", "/not/this").Section(InstanceUnits.Mark).Set("Instance", "edge"));
         var read = SandboxRequest.Parse(unit.ToString().Split('\n'));
         Assert.Equal(request.Paths, read.Paths);
