@@ -162,9 +162,19 @@ public sealed class ConfinementTests(OwnSandbox host) : IClassFixture<OwnSandbox
 
     bool Changed(string command) => sandbox.HsmRemote(command).SucceededWithOne().GetProperty("Changed").GetBoolean();
 
-    void AssertConfined(string instance)
+    [Theory]
+    [InlineData("Acceptor")]
+    [InlineData("Daemon")]
+    public void The_other_modes_are_confined_as_well(string mode)
     {
-        var exposure = sandbox.Shell($"systemd-analyze security --no-pager {instance}@1.service | tail -n 1").Succeeded();
+        var name = $"conf-{mode.ToLowerInvariant()}";
+        sandbox.HsmRemote($"Install-P11KitServer {name} -Mode {mode}").SucceededWithOne();
+        AssertConfined(name, $"{name}.service");
+    }
+
+    void AssertConfined(string instance, string? unit = null)
+    {
+        var exposure = sandbox.Shell($"systemd-analyze security --no-pager {unit ?? $"{instance}@1.service"} | tail -n 1").Succeeded();
         Assert.True(double.Parse(exposure.Split(": ")[1].Split(' ')[0], CultureInfo.InvariantCulture) <= HighestExposure, exposure);
     }
 }

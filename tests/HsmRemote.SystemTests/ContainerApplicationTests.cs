@@ -1,12 +1,9 @@
 namespace HsmRemote.SystemTests;
 
 /// <summary>Applications in containers that use the token's key and know nothing of HsmRemote.</summary>
-public sealed class ContainerApplicationTests(OwnSandbox own) : IClassFixture<OwnSandbox>
+public sealed class ContainerApplicationTests(SandboxFixture sandbox)
 {
-    // gnutls sees the first 48 tokens of a module, and the other classes make more.
-    readonly SandboxFixture sandbox = own.Fixture;
-
-    readonly ContainerHost host = new(own.Fixture);
+    readonly ContainerHost host = new(sandbox);
 
     [Fact]
     public void OpenSSL_signs_a_certificate_request_with_Debian_s_engine()
@@ -53,9 +50,10 @@ public sealed class ContainerApplicationTests(OwnSandbox own) : IClassFixture<Ow
         sandbox.WriteFile("/run/app-tls-work/template", "cn = \"device\"\ntls_www_client\nsigning_key\nexpiration_days = 2\n");
         sandbox.Shell(
             $$"""
-            cd /run/app-tls-work; export GNUTLS_PIN={{token.Pin}}
-            certtool --generate-self-signed --load-privkey 'pkcs11:token=app-tls;object=key;type=private' --load-pubkey 'pkcs11:token=app-tls;object=key;type=public' --template template --outfile device.pem 2>&1
-            p11tool --login --write --load-certificate device.pem --label key --id 01 'pkcs11:token=app-tls' 2>&1
+            cd /run/app-tls-work; export GNUTLS_PIN={{token.Pin}} P11_KIT_SERVER_ADDRESS=unix:path=/run/app-tls/pkcs11
+            # Through the server too: of a module, gnutls sees 48 tokens, and the other tests make more.
+            certtool --provider {{ContainerHost.Client}} --generate-self-signed --load-privkey 'pkcs11:token=app-tls;object=key;type=private' --load-pubkey 'pkcs11:token=app-tls;object=key;type=public' --template template --outfile device.pem 2>&1
+            p11tool --provider {{ContainerHost.Client}} --login --write --load-certificate device.pem --label key --id 01 'pkcs11:token=app-tls' 2>&1
             openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout server.key -out server.pem -days 2 -subj /CN=localhost -addext subjectAltName=DNS:localhost 2>&1
             chmod 644 *
             """).Succeeded();

@@ -56,6 +56,22 @@ public sealed class InstallTests(SandboxFixture sandbox)
         Assert.Contains("+SocketMode=0666\n", Unindented(shown.StdOut), StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData("inst-same-mode", "Install-P11KitServer inst-same-mode -SocketMode 0666 -SocketPath /run/inst-same-mode/other")]
+    [InlineData("inst-same-form", "Install-P11KitServer inst-same-form -Mode Acceptor -Group inst-same-others")]
+    [InlineData("inst-same-target", "Set-P11TargetUri inst-same-target pkcs11:token=other -Force")]
+    [InlineData("inst-same-gone", "Uninstall-P11KitServer inst-same-gone")]
+    public void WhatIf_lists_what_a_run_changes_of_what_is_there(string name, string command)
+    {
+        sandbox.HsmRemote($"Install-P11KitServer {name} -Group {name} -TargetUri pkcs11:token=one").SucceededWithOne();
+        var predicted = sandbox.HsmRemote($"{command} -WhatIf").SucceededWithOne();
+        var again = sandbox.HsmRemote($"{command} -WhatIf").SucceededWithOne();
+        Assert.Equal(Descriptions(predicted), Descriptions(again));
+        Assert.NotEmpty(Descriptions(predicted));
+        Assert.Equal(Descriptions(predicted), Descriptions(sandbox.HsmRemote(command).SucceededWithOne()));
+        Assert.Empty(Descriptions(sandbox.HsmRemote(command).SucceededWithOne()));
+    }
+
     [Fact]
     public void Another_path_mode_and_group_converge_and_nothing_of_the_old_form_stays()
     {

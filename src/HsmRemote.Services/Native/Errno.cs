@@ -12,5 +12,7 @@ static class Errno
     internal const int ENOTDIR = 20;
     internal const int ELOOP = 40;
     internal const int EPROTOTYPE = 91;
+    internal const int ECONNRESET = 104;
+    internal const int ENOTCONN = 107;
     internal const int ECONNREFUSED = 111;
 }

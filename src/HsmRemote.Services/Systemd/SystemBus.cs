@@ -87,6 +87,7 @@ sealed class SystemBus : IDisposable
     /// <param name="member">The method.</param>
     /// <param name="arguments">Strings, Booleans and arrays of strings.</param>
     /// <exception cref="SystemBusException">The far side answered with an error.</exception>
+    /// <exception cref="HsmRemoteException">The bus closed the connection.</exception>
     internal List<object?> Call(string destination, string path, string interfaceName, string member, params ReadOnlySpan<object> arguments)
     {
         Check(sd_bus_message_new_method_call(handle, out var message, destination, path, interfaceName, member), member);
@@ -101,6 +102,12 @@ sealed class SystemBus : IDisposable
             {
                 if (result >= 0)
                     return ReadAll(reply);
+                if (-result is Errno.ENOTCONN or Errno.ECONNRESET)
+                {
+                    sd_bus_error_free(ref error);
+                    throw Unavailable($"it closed the connection, as it does to users whom the host does not know by name (this is {Caller.UserName})", null);
+                }
+
                 var name = Marshal.PtrToStringUTF8(error.Name) ?? "";
                 var text = Marshal.PtrToStringUTF8(error.Message) ?? Marshal.GetPInvokeErrorMessage(-result);
                 sd_bus_error_free(ref error);
