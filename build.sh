@@ -6,6 +6,8 @@
 #   ./build.sh Test    Build, then every test; the last line says: N passed, N failed, N skipped
 #   ./build.sh Demo    Build, then the whole story with a software token and a container, in a throwaway sandbox
 #   ./build.sh Bench   Build, then how long Test-P11Socket takes beside other ways to a token, in a throwaway sandbox
+#   ./build.sh Package Build, then the module for a PowerShell repository, and hsmremote with .NET for x64 and arm64, in output/packages
+#   ./build.sh Install Build, then the module to where PowerShell finds this user's own
 #   ./build.sh Fuzz    Build, then a minute of hostile servers; artifacts/bin/HsmRemote.Fuzz has its options
 #
 # It installs the Debian packages that the task needs and the machine lacks. What a task does is in build.ps1; this only
@@ -84,7 +86,7 @@ find_powershell() {
 }
 
 case ${1-} in
-    Build | Docs | Fuzz) packages=() ;;
+    Build | Docs | Fuzz | Package | Install) packages=() ;;
     Test | Demo) packages=("${test_packages[@]}") ;;
     Bench) packages=("${test_packages[@]}" "${bench_packages[@]}") ;;
     *)
