@@ -1,7 +1,7 @@
 # The tasks. './build.sh TASK' finds or builds something to run this in: pwsh 7.6, or the project's own shell, which has the
 # language and the engine's own cmdlets but not Write-Host, Join-Path or Get-Content; so this file uses .NET for those.
 param(
-    [ValidateSet('Build', 'Docs', 'Test', 'Demo', 'Bench', 'Fuzz')]
+    [ValidateSet('Build', 'Docs', 'Test', 'Demo', 'Bench', 'Fuzz', 'Package', 'Install')]
     [string] $Task = 'Build',
 
     [string] $Configuration = 'Release'
@@ -176,11 +176,115 @@ function Invoke-Test {
     if ($total.Failed -or -not $total.Passed) { exit 1 }
 }
 
+# The manifest's data, read as Import-PowerShellDataFile does: as data, never run.
+function Get-Manifest {
+    $ast = [Management.Automation.Language.Parser]::ParseFile("$root/HsmRemote.psd1", [ref] $null, [ref] $null)
+    $ast.Find({ $args[0] -is [Management.Automation.Language.HashtableAst] }, $false).SafeGetValue()
+}
+
+# Seconds since 1970 that stand in every package: of the commit, so that two builds of it give the same bytes.
+function Get-PackageTime {
+    $start = [Diagnostics.ProcessStartInfo]::new('git', [string[]] ('-C', $root, 'log', '-1', '--format=%ct'))
+    $start.RedirectStandardOutput = $true
+    $start.RedirectStandardError = $true
+    $process = [Diagnostics.Process]::Start($start)
+    $seconds = $process.StandardOutput.ReadToEnd().Trim()
+    $process.WaitForExit()
+    # Not a checkout: the first day that a zip file can tell.
+    if ($process.ExitCode) { '315532800' } else { $seconds }
+}
+
+# What a PowerShell repository stores: the module's files, and a nuspec with the tags by which it is found.
+function Write-ModulePackage([string] $Directory, [string] $Time) {
+    $manifest = Get-Manifest
+    $nuspec = [xml] '<package><metadata/><files><file src="**" target=""/></files></package>'
+    $metadata = [ordered] @{
+        id          = 'HsmRemote'
+        version     = $manifest.ModuleVersion
+        authors     = $manifest.Author
+        description = $manifest.Description
+        copyright   = $manifest.Copyright
+        tags        = @('PSModule', 'PSIncludes_Cmdlet') + $manifest.CmdletsToExport.ForEach({ "PSCmdlet_$_"; "PSCommand_$_" }) + $manifest.PrivateData.PSData.Tags
+    }
+    foreach ($name in $metadata.Keys) {
+        $nuspec.package['metadata'].AppendChild($nuspec.CreateElement($name)).InnerText = $metadata[$name]
+    }
+    $license = $nuspec.package['metadata'].AppendChild($nuspec.CreateElement('license'))
+    $license.SetAttribute('type', 'expression')
+    $license.InnerText = 'MIT'
+    $nuspec.Save("$root/artifacts/HsmRemote.nuspec")
+    $module = "$root/artifacts/package/module"
+    # Not precompiled: what is, loads on one kind of processor only.
+    Copy-Module $module '-p:PublishReadyToRun=false'
+    Invoke-Program dotnet ('pack', 'build/HsmRemote.Package', '--nologo', '--verbosity', 'quiet', '--output', $Directory,
+        "-p:NuspecFile=$root/artifacts/HsmRemote.nuspec", "-p:NuspecBasePath=$module", "-p:DeterministicTimestamp=$Time")
+    Remove-Directory "$root/artifacts/package"
+}
+
+# The module as it is in output/, with assemblies that are published anew.
+function Copy-Module([string] $Directory, [string[]] $Properties) {
+    Remove-Directory $Directory
+    [void] [IO.Directory]::CreateDirectory([IO.Path]::GetDirectoryName($Directory))
+    Invoke-Program cp ('--recursive', (Get-ModuleDirectory), $Directory)
+    foreach ($project in 'HsmRemote', 'HsmRemote.Services') {
+        Invoke-Program dotnet (@('publish', "src/$project", "-p:ModuleOutput=$Directory/") + $Properties + $quiet)
+    }
+}
+
+# hsmremote, the module and .NET, for a machine that has none of them.
+function Write-ShellPackage([string] $Directory, [string] $Time, [string] $Runtime) {
+    $name = "hsmremote-$((Get-Manifest).ModuleVersion)-$Runtime"
+    $stage = "$root/artifacts/package"
+    Remove-Directory $stage
+    Invoke-Program dotnet ('publish', 'src/HsmRemote.Shell', '--configuration', $Configuration, '--nologo', '--verbosity', 'quiet',
+        '--runtime', $Runtime, '--self-contained', 'true', '-p:UseCurrentRuntimeIdentifier=false', "-p:PublishDir=$stage/$name/shell/")
+    Copy-Module "$stage/$name/HsmRemote/$((Get-Manifest).ModuleVersion)" ('--runtime', $Runtime, '--self-contained', 'false', '-p:UseCurrentRuntimeIdentifier=false')
+    Invoke-Program cp ('LICENSE', "$stage/$name/LICENSE")
+    # The modes are set too: the umask of whoever builds it must not show.
+    Invoke-Program tar ('--create', '--sort=name', "--mtime=@$Time", '--owner=0', '--group=0', '--numeric-owner', '--mode=u=rwX,go=rX', '--format=gnu',
+        "--directory=$stage", '--use-compress-program=gzip --no-name -9', "--file=$Directory/$name.tar.gz", $name)
+    Remove-Directory $stage
+}
+
+function Invoke-Package {
+    $watch = [Diagnostics.Stopwatch]::StartNew()
+    $directory = "$output/packages"
+    Remove-Directory $directory
+    [void] [IO.Directory]::CreateDirectory($directory)
+    $time = Get-PackageTime
+    Write-ModulePackage $directory $time
+    foreach ($runtime in 'linux-x64', 'linux-arm64') { Write-ShellPackage $directory $time $runtime }
+
+    $files = [IO.Directory]::GetFiles($directory)
+    [Array]::Sort($files, [StringComparer]::Ordinal)
+    $sums = foreach ($file in $files) {
+        $hash = [Convert]::ToHexStringLower([Security.Cryptography.SHA256]::HashData([IO.File]::ReadAllBytes($file)))
+        "$hash  $([IO.Path]::GetFileName($file))"
+    }
+    # As 'sha256sum --check SHA256SUMS' reads it.
+    [IO.File]::WriteAllLines("$directory/SHA256SUMS", [string[]] $sums)
+    Say "packed in $([int] $watch.Elapsed.TotalSeconds) s: output/packages"
+}
+
+# Where PowerShell looks for a user's own modules (about_PSModulePath).
+function Invoke-Install {
+    $data = [Environment]::GetEnvironmentVariable('XDG_DATA_HOME')
+    if (-not $data) { $data = "$([Environment]::GetFolderPath('UserProfile'))/.local/share" }
+    $source = Get-ModuleDirectory
+    $target = "$data/powershell/Modules/HsmRemote/$([IO.Path]::GetFileName($source))"
+    Remove-Directory $target
+    [void] [IO.Directory]::CreateDirectory([IO.Path]::GetDirectoryName($target))
+    Invoke-Program cp ('--recursive', $source, $target)
+    Say "installed in $target"
+}
+
 if ($Task -eq 'Docs') { Invoke-Docs } else { Invoke-Build }
 switch ($Task) {
-    'Test' { Invoke-Test }
+    'Test' { Invoke-Package; Invoke-Test }
     'Demo' { Invoke-Program "$root/tests/demo.sh" @() }
     'Bench' { Invoke-Program "$root/tests/sandbox.sh" @(Get-Program HsmRemote.Benchmarks) }
+    'Package' { Invoke-Package }
+    'Install' { Invoke-Install }
     'Fuzz' {
         Invoke-Program (Get-Program HsmRemote.Fuzz) @()
         Invoke-Program (Get-Program HsmRemote.Fuzz) @('uris')
