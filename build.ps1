@@ -226,6 +226,8 @@ function Copy-Module([string] $Directory, [string[]] $Properties) {
     Remove-Directory $Directory
     [void] [IO.Directory]::CreateDirectory([IO.Path]::GetDirectoryName($Directory))
     Invoke-Program cp ('--recursive', (Get-ModuleDirectory), $Directory)
+    # publish leaves a file that is newer than its own alone.
+    foreach ($assembly in [IO.Directory]::GetFiles($Directory, '*.dll', 'AllDirectories')) { [IO.File]::Delete($assembly) }
     foreach ($project in 'HsmRemote', 'HsmRemote.Services') {
         Invoke-Program dotnet (@('publish', "src/$project", "-p:ModuleOutput=$Directory/") + $Properties + $quiet)
     }

@@ -52,8 +52,8 @@ public sealed class ReleaseTests(SandboxFixture sandbox)
         var directory = $"/root/.local/share/powershell/Modules/HsmRemote/{_version}";
         sandbox.Shell(
             $"mkdir -p {directory} && cd {directory} && python3 -m zipfile -e '{_packages}/HsmRemote.{_version}.nupkg' .").Succeeded();
-        var names = sandbox.Run(SandboxFixture.ShellPath, "-NoModule", "-NoProfile", "-Command", "Import-Module HsmRemote; (Get-Module HsmRemote).ModuleBase").Succeeded();
-        Assert.Equal(directory, names);
+        var names = sandbox.Run(SandboxFixture.ShellPath, "-NoModule", "-NoProfile", "-Command", $"Import-Module {directory}/HsmRemote.psd1; (Get-Module HsmRemote).ModuleBase; (Get-Command Test-P11Socket).Name").Succeeded();
+        Assert.Equal($"{directory}\nTest-P11Socket", names);
     }
 
     [Fact]
@@ -81,6 +81,14 @@ public sealed class ReleaseTests(SandboxFixture sandbox)
         {
             var machine = sandbox.Shell($"od -An -t u2 -j 18 -N 2 /tmp/hsmremote-{_version}-linux-arm64/{file}").Succeeded();
             Assert.True(machine is "183", $"{file} is for the machine {machine}");
+        }
+
+        // What is precompiled for Linux has the machine's number crossed with 0x7B79, Linux's own.
+        foreach (var file in new[] { "HsmRemote.dll", "Dependencies/HsmRemote.Services.dll", "Dependencies/YamlDotNet.dll" })
+        {
+            var path = $"/tmp/hsmremote-{_version}-linux-arm64/HsmRemote/{_version}/{file}";
+            var machine = sandbox.Shell($"od -An -t u2 -j $(( $(od -An -t u4 -j 60 -N 4 {path}) + 4 )) -N 2 {path}").Succeeded();
+            Assert.True(machine == $"{0xAA64 ^ 0x7B79}", $"{file} is for the machine {machine}");
         }
     }
 }
