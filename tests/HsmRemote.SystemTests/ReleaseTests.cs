@@ -88,7 +88,7 @@ public sealed class ReleaseTests(SandboxFixture sandbox)
         {
             var path = $"/tmp/hsmremote-{_version}-linux-arm64/HsmRemote/{_version}/{file}";
             var machine = sandbox.Shell($"od -An -t u2 -j $(( $(od -An -t u4 -j 60 -N 4 {path}) + 4 )) -N 2 {path}").Succeeded();
-            Assert.True(machine == $"{0xAA64 ^ 0x7B79}", $"{file} is for the machine {machine}");
+            Assert.Equal($"{0xAA64 ^ 0x7B79}", machine);
         }
     }
 }
