@@ -58,7 +58,7 @@ static class FrontierBenchmark
         SocketBenchmark.Invoke(session, $"Import-Module '{Checkout.Manifest}'");
         foreach (var mode in Enum.GetValues<P11KitServerMode>())
         {
-            var name = $"{Prefix}{mode}".ToLowerInvariant();
+            var name = $"mode-{mode}".ToLowerInvariant();
             SocketBenchmark.Invoke(session, $"Install-P11KitServer {name} -Mode {mode} -TargetUri 'pkcs11:token={SocketBenchmark.Token}'");
             points.Add(Of($"Install-P11KitServer -Mode {mode}", name, mode == P11KitServerMode.PerConnection));
         }
