@@ -93,8 +93,11 @@ static class InstanceUnits
     static UnitFile Mine(UnitFile unit, InstanceState instance) => unit.Section(Mark).Set("Instance", instance.Layout.Name);
 
     /// <summary>What the section of ours in a unit's file holds, by key; empty when the file is not ours.</summary>
-    internal static ILookup<string, string> Remembered(string unitPath) =>
-        (File.Exists(unitPath) ? File.ReadLines(unitPath) : [])
-            .SkipWhile(line => line is not $"[{Mark}]").Skip(1).TakeWhile(line => !line.StartsWith('['))
-            .Select(line => line.Split('=', 2)).Where(pair => pair.Length == 2).ToLookup(pair => pair[0], pair => pair[1], StringComparer.Ordinal);
+    internal static ILookup<string, string> Remembered(string unitPath) => Remembered(File.Exists(unitPath) ? File.ReadLines(unitPath) : []);
+
+    /// <inheritdoc cref="Remembered(string)"/>
+    /// <param name="unit">The unit's lines.</param>
+    internal static ILookup<string, string> Remembered(IEnumerable<string> unit) => unit
+        .SkipWhile(line => line is not $"[{Mark}]").Skip(1).TakeWhile(line => !line.StartsWith('['))
+        .Select(line => line.Split('=', 2)).Where(pair => pair.Length == 2).ToLookup(pair => pair[0], pair => pair[1], StringComparer.Ordinal);
 }

@@ -67,9 +67,7 @@ sealed partial record SandboxRequest(
     /// <summary>Reads what <see cref="Remember"/> wrote.</summary>
     internal static SandboxRequest Parse(IEnumerable<string> unit)
     {
-        var remembered = unit
-            .SkipWhile(line => line is not $"[{InstanceUnits.Mark}]").Skip(1).TakeWhile(line => !line.StartsWith('['))
-            .Select(line => line.Split('=', 2)).Where(pair => pair.Length == 2).ToLookup(pair => pair[0], pair => pair[1], StringComparer.Ordinal);
+        var remembered = InstanceUnits.Remembered(unit);
         return new(
             [.. remembered[PathKey]],
             [.. remembered[DeviceKey]],
