@@ -106,11 +106,11 @@ public sealed class ModuleTests(SandboxFixture sandbox)
     [Fact]
     public void A_file_of_a_package_in_the_hosts_directory_is_left_alone()
     {
-        // dpkg knows this file, and the test's own directory takes its place.
+        // dpkg knows this file, which no other test has, and the test's own directory takes its place.
         var modules = new PrivateModules(sandbox, "module-dpkg");
-        modules.Write("modules/softhsm2.module", $"module: {SoftHsm}");
-        sandbox.Shell("echo /etc/pkcs11/modules/softhsm2.module >> /var/lib/dpkg/info/softhsm2.list").Succeeded();
-        var error = modules.HsmRemote("Unregister-Pkcs11Module softhsm2 -ErrorAction SilentlyContinue; $Error[0].FullyQualifiedErrorId; \"$($Error[0])\"");
+        modules.Write("modules/packaged.module", $"module: {SoftHsm}");
+        sandbox.Shell("echo /etc/pkcs11/modules/packaged.module >> /var/lib/dpkg/info/softhsm2.list").Succeeded();
+        var error = modules.HsmRemote("Unregister-Pkcs11Module packaged -ErrorAction SilentlyContinue; $Error[0].FullyQualifiedErrorId; \"$($Error[0])\"");
         Assert.StartsWith("ModuleOfPackage,", error.StdOut, StringComparison.Ordinal);
         Assert.Contains("belongs to the package softhsm2", error.StdOut, StringComparison.Ordinal);
     }

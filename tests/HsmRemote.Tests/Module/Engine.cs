@@ -58,12 +58,14 @@ public sealed class Engine : IDisposable
         }
     }
 
-    /// <summary>What TAB offers at the end of a line.</summary>
-    internal IReadOnlyList<string> Complete(string line)
+    /// <summary>What TAB offers at the end of a line, in a session that a script has prepared.</summary>
+    internal IReadOnlyList<string> Complete(string line, string preparation = "")
     {
         lock (oneAtATime)
         {
             using var shell = PowerShell.Create(runspace);
+            shell.AddScript(preparation).Invoke();
+            shell.Commands.Clear();
             return [.. CommandCompletion.CompleteInput(line, line.Length, null, shell).CompletionMatches.Select(m => m.CompletionText)];
         }
     }
