@@ -1,4 +1,5 @@
 using System.Management.Automation;
+using System.Management.Automation.Internal;
 using System.Management.Automation.Runspaces;
 
 namespace HsmRemote.Shell;
@@ -27,6 +28,8 @@ internal sealed class Session
             _terminal, diagnostics, questioner, outputIsData: _commandLine.OutputFormat == OutputFormat.Json);
         var host = new ShellHost(userInterface);
         PSStyle.Instance.OutputRendering = _terminal.ColoursOutput ? OutputRendering.Host : OutputRendering.PlainText;
+        if (_commandLine.OutputFormat == OutputFormat.Text)
+            ThreadPool.UnsafeQueueUserWorkItem(static _ => PrepareTables(), state: null);
         try
         {
             using var runspace = OpenRunspace(host);
@@ -48,6 +51,10 @@ internal sealed class Session
             return Failed;
         }
     }
+
+    // The header of every table has escape sequences, which the engine finds with an expression that it compiles first: here
+    // while the runspace opens, so that nobody waits for it.
+    private static void PrepareTables() => new StringDecorated("\e[0m").ToString(OutputRendering.PlainText);
 
     private Runspace OpenRunspace(ShellHost host)
     {

@@ -28,6 +28,9 @@ sealed record ModuleEntry(string Name, IReadOnlyList<string> Files, IReadOnlyDic
     /// <summary>Whether it is a source of trusted certificates, which p11tool calls a trust module.</summary>
     internal bool IsTrustPolicy { get; } = Options.GetValueOrDefault("trust-policy") is "yes";
 
+    /// <summary>Whether it is p11-kit's own store of trusted certificates, which holds no keys.</summary>
+    internal bool IsTrustStore => System.IO.Path.GetFileName(Path) is "p11-kit-trust.so";
+
     /// <summary>What stands for it in messages: its library, or where it is reached.</summary>
     internal string Location => Path ?? Remote ?? "no library";
 

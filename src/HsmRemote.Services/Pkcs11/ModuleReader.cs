@@ -107,7 +107,7 @@ sealed class ModuleReader(bool isolated, TimeSpan timeout, IReporter reporter)
         };
     }
 
-    static async Task<ModuleContents> ReadInProcessAsync(ModuleEntry module, string path, CancellationToken deadline)
+    static Task<ModuleContents> ReadInProcessAsync(ModuleEntry module, string path, CancellationToken deadline)
     {
         if (LeftBehind.TryGetValue(path, out var since))
         {
@@ -118,16 +118,14 @@ sealed class ModuleReader(bool isolated, TimeSpan timeout, IReporter reporter)
 
         // A native call cannot be interrupted. The thread is left behind if it must be.
         var reading = Task.Factory.StartNew(() => ModuleContents.Read(module), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
-        try
-        {
-            return await reading.WaitAsync(deadline);
-        }
-        catch (OperationCanceledException) when (!reading.IsCompleted)
+        var waiting = reading.WaitAsync(deadline);
+        // Registered after the waiting is, so called before it ends.
+        deadline.Register(() =>
         {
             LeftBehind[path] = DateTime.Now.ToString("T", CultureInfo.InvariantCulture);
             _ = reading.ContinueWith(_ => LeftBehind.TryRemove(path, out var _), CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
-            throw;
-        }
+        });
+        return waiting;
     }
 
     /// <summary>Reads what is behind a socket.</summary>

@@ -19,7 +19,7 @@ sealed class Pkcs11TokenService : IPkcs11TokenService
     {
         var tokens = query.SocketPath is { } path
             ? await ReadSocketAsync(path, query, reporter, cancellationToken)
-            : await ReadModulesAsync(query, reporter, cancellationToken);
+            : Tokens(await ReadModulesAsync(query, reporter, cancellationToken), reporter);
         return
         [
             .. tokens
@@ -72,11 +72,16 @@ sealed class Pkcs11TokenService : IPkcs11TokenService
 
     public IReadOnlyList<string> ModuleNames() => [.. ModuleConfiguration.Read(ModuleConfiguration.ThisProgram()).Select(module => module.Name)];
 
-    static async Task<List<Pkcs11Token>> ReadModulesAsync(Pkcs11TokenQuery query, IReporter reporter, CancellationToken cancellationToken)
+    static Task<IReadOnlyList<ModuleReading>> ReadModulesAsync(Pkcs11TokenQuery query, IReporter reporter, CancellationToken cancellationToken)
     {
         ProcessEnvironment.PassOn(query.Environment);
+        return new ModuleReader(query.Isolated, query.Timeout, reporter).ReadAsync(Select(query, reporter), cancellationToken);
+    }
+
+    static List<Pkcs11Token> Tokens(IReadOnlyList<ModuleReading> readings, IReporter reporter)
+    {
         List<Pkcs11Token> tokens = [];
-        foreach (var reading in await new ModuleReader(query.Isolated, query.Timeout, reporter).ReadAsync(Select(query.Module, reporter), cancellationToken))
+        foreach (var reading in readings)
         {
             if (reading.Failure is { } failure)
                 reporter.Error(failure);
@@ -88,14 +93,15 @@ sealed class Pkcs11TokenService : IPkcs11TokenService
     }
 
     /// <summary>The modules to read: all that p11-kit uses in this program, or the one of a name or file, whether it uses it or not.</summary>
-    static IReadOnlyList<ModuleEntry> Select(string? wanted, IReporter reporter)
+    static IReadOnlyList<ModuleEntry> Select(Pkcs11TokenQuery query, IReporter reporter)
     {
         var configured = ModuleConfiguration.ReadAll(ModuleConfiguration.ThisProgram(), reporter);
-        if (wanted is null)
+        if (query.Module is not { } wanted)
         {
             foreach (var module in configured.Where(module => module.NotUsed is not null))
                 reporter.Verbose($"The module {module.Name} is not used: {module.NotUsed}");
-            return [.. configured.Where(module => module.NotUsed is null)];
+            // Its tokens would be left out again, and to load it takes as long as to load one with keys.
+            return [.. configured.Where(module => module.NotUsed is null && (query.IncludeTrust || !module.IsTrustStore))];
         }
 
         if (!wanted.Contains('/', StringComparison.Ordinal))
