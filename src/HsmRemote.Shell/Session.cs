@@ -1,6 +1,7 @@
 using System.Management.Automation;
 using System.Management.Automation.Internal;
 using System.Management.Automation.Runspaces;
+using Microsoft.PowerShell.Commands;
 
 namespace HsmRemote.Shell;
 
@@ -52,9 +53,13 @@ internal sealed class Session
         }
     }
 
-    // The header of every table has escape sequences, which the engine finds with an expression that it compiles first: here
-    // while the runspace opens, so that nobody waits for it.
-    private static void PrepareTables() => new StringDecorated("\e[0m").ToString(OutputRendering.PlainText);
+    // Every table has escape sequences in its header and properties in its columns. The engine compiles an expression for the
+    // ones, and what compiles expressions for the others: here, while the runspace opens, so that nobody waits for it.
+    private static void PrepareTables()
+    {
+        new StringDecorated("\e[0m").ToString(OutputRendering.PlainText);
+        new PSPropertyExpression(nameof(Version.Major)).GetValues(new PSObject(new Version()));
+    }
 
     private Runspace OpenRunspace(ShellHost host)
     {
