@@ -5,9 +5,11 @@ namespace HsmRemote.Tests;
 /// <summary>The checkout that these tests were built from, and what './build.sh Build' made of it, which is what they test.</summary>
 static class Checkout
 {
-    internal static string Pages { get; } = Path.Combine(Metadata("RepositoryRoot"), "docs/en-US");
+    internal static string Root { get; } = Metadata("RepositoryRoot");
 
-    internal static string Sources { get; } = Path.Combine(Metadata("RepositoryRoot"), "src");
+    internal static string Pages { get; } = Path.Combine(Root, "docs/en-US");
+
+    internal static string Sources { get; } = Path.Combine(Root, "src");
 
     internal static string Shell { get; } = Path.Combine(Metadata("OutputRoot"), "shell");
 

@@ -120,7 +120,7 @@ public sealed class ModuleTests(Engine engine) : IDisposable
     [Fact]
     public async Task It_imports_in_a_session_without_touching_services_or_third_parties()
     {
-        var script = $"Import-Module '{Checkout.Manifest}'; (Get-Module HsmRemote).Version.ToString(); "
+        var script = $"Import-Module '{Checkout.Manifest}'; (Get-Module HsmRemote).Version.ToString(); $null = Get-Command -Module HsmRemote; "
             + "foreach ($a in [AppDomain]::CurrentDomain.GetAssemblies()) { if ($a.Location -like '*Dependencies*') { $a.Location } }";
         var result = await ShellProcess.RunAsync("-c", script);
         Assert.Matches(@"^\d+\.\d+\.\d+\n$", result.Output);
