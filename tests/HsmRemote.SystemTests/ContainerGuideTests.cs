@@ -77,7 +77,18 @@ public sealed class ContainerGuideTests(SandboxFixture sandbox)
         Assert.True(sandbox.HsmRemote("Install-P11KitServer guide-restart -SocketMode 0666").SucceededWithOne().GetProperty("Changed").GetBoolean());
         Assert.Contains("Verified OK", host.Exec("guide-restart", ContainerHost.Sign(other)).Succeeded(), StringComparison.Ordinal);
         Assert.True(sandbox.HsmRemote("Test-P11Socket -Container guide-restart -Quiet").SucceededWithOne().GetBoolean());
+
+        // The directory that the container has mounted outlives the instance.
+        var uninstalled = sandbox.HsmRemote("Uninstall-P11KitServer guide-restart -Confirm:$false");
+        uninstalled.SucceededWithOne();
+        Assert.Contains("/run/guide-restart stays: the container guide-restart has it mounted", Words(uninstalled.StdErr), StringComparison.Ordinal);
+        Assert.Equal("", host.Exec("guide-restart", ContainerHost.List).StdOut);
+        sandbox.HsmRemote($"Install-P11KitServer guide-restart -Group guide-restart -GroupId 7406 -TargetUri '{other.Uri}'").SucceededWithOne();
+        Assert.Contains("Verified OK", host.Exec("guide-restart", ContainerHost.Sign(other)).Succeeded(), StringComparison.Ordinal);
+
         sandbox.Run("podman", "rm", "--force", "--time=0", "guide-restart").Succeeded();
+        sandbox.HsmRemote("Uninstall-P11KitServer guide-restart -Confirm:$false").SucceededWithOne();
+        Assert.NotEqual(0, sandbox.Run("ls", "-d", "/run/guide-restart").ExitCode);
     }
 
     [Fact]
@@ -159,4 +170,6 @@ public sealed class ContainerGuideTests(SandboxFixture sandbox)
         Assert.Contains($"token={token.Label}", host.Run(config, ContainerHost.List).Succeeded(), StringComparison.Ordinal);
         Assert.Contains("Verified OK", host.Run(config, ContainerHost.Sign(token)).Succeeded(), StringComparison.Ordinal);
     }
+
+    static string Words(string text) => string.Join(' ', text.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries));
 }

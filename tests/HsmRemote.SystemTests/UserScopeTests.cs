@@ -41,6 +41,9 @@ public sealed class UserScopeTests(Distributions distributions)
             Assert.True(level <= 1.5, exposure);
         }
 
+        var log = HsmRemote(sandbox, "Get-P11KitServer own-server -Log 200");
+        Assert.Contains(log, entry => entry.GetProperty("Unit").GetString() is "own-server.service");
+        Assert.All(log, entry => Assert.StartsWith("own-server", entry.GetProperty("Unit").GetString(), StringComparison.Ordinal));
         Assert.Equal("NoTarget", HsmRemote(sandbox, "Set-P11TargetUri own-server -Uri @(); Test-P11Socket own-server")[1].GetProperty("Cause").GetString());
         HsmRemote(sandbox, "Uninstall-P11KitServer own-server");
         Assert.Equal(before, Files(sandbox));

@@ -34,6 +34,31 @@ static partial class MountTable
         }
     }
 
+    /// <summary>Processes of other mount namespaces, one of each, that have a directory of this one mounted: those of containers, as a rule.</summary>
+    internal static IReadOnlyList<int> ProcessesWithMount(string directory)
+    {
+        var own = Read("/proc/self/mountinfo").Where(mount => Below(mount.Place, directory) is not null).OrderBy(mount => mount.Place.Length).Last();
+        var part = Join(own.Part, Below(own.Place, directory)!);
+        List<int> found = [];
+        var seen = new HashSet<string?>(StringComparer.Ordinal) { Namespace("self") };
+        foreach (var process in Directory.EnumerateDirectories("/proc").Select(Path.GetFileName).Where(name => char.IsAsciiDigit(name![0])))
+        {
+            try
+            {
+                if (seen.Add(Namespace(process!)) && Read($"/proc/{process}/mountinfo").Exists(mount => string.Equals(mount.Device, own.Device, StringComparison.Ordinal) && string.Equals(mount.Part, part, StringComparison.Ordinal)))
+                    found.Add(int.Parse(process!, CultureInfo.InvariantCulture));
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            {
+                // It has ended, or is another user's.
+            }
+        }
+
+        return found;
+
+        static string? Namespace(string process) => new FileInfo($"/proc/{process}/ns/mnt").LinkTarget;
+    }
+
     // id, parent, device, part, place, …
     static List<Mount> Read(string file) =>
         [.. File.ReadLines(file).Select(line => line.Split(' ')).Select(field => new Mount(field[2], WithoutMark(Unescape(field[3])), Unescape(field[4])))];

@@ -39,6 +39,9 @@ sealed record InstanceLayout(string Name, P11KitServerScope Scope = P11KitServer
     /// <summary>Asks systemd-sysusers for the group, and is the mark of a group that came with the instance.</summary>
     internal string SysusersPath => $"{ConfigDirectory}/sysusers.conf";
 
+    /// <summary>The user whose own systemd it is of; null: the machine's.</summary>
+    internal uint? UserId => Scope == P11KitServerScope.User ? Accounts.geteuid() : null;
+
     /// <summary>Where sockets are, each in a directory of its own.</summary>
     internal string RuntimeRoot => Scope == P11KitServerScope.User ? Caller.RuntimeDirectory : "/run";
 

@@ -45,7 +45,7 @@ sealed class P11KitServerService(IPkcs11TokenService tokens) : IP11KitServerServ
 
     public IReadOnlyList<P11KitLogEntry> Log(P11KitServer server, int count, IReporter reporter)
     {
-        if (!UnitJournal.MayRead())
+        if (!UnitJournal.MayRead(server.Scope))
         {
             reporter.Warning(
                 "The system's journal may not be read by this user, so what the servers wrote to it is not shown. "

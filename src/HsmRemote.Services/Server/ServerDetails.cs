@@ -16,7 +16,7 @@ static class ServerDetails
             CpuTime = Sum(running, "CPUUsageNSec") is { } nanoseconds ? TimeSpan.FromMicroseconds(nanoseconds / 1000) : null,
             DropInPath = [.. (socket?.Texts("DropInPaths") ?? []).Concat(service.Texts("DropInPaths")).Distinct(StringComparer.Ordinal)],
             Drift = server.IsManaged ? Drift(server, systemd, reporter) : null,
-            Log = UnitJournal.MayRead() ? ServerLog.Read(server, LogLines) : null,
+            Log = UnitJournal.MayRead(server.Scope) ? ServerLog.Read(server, LogLines) : null,
         };
     }
 

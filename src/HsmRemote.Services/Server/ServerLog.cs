@@ -14,6 +14,7 @@ static partial class ServerLog
         {
             Units = [server.Unit, server.ServiceUnit],
             Slice = layout.ConnectionSlice,
+            UserId = layout.UserId,
         };
         return [.. UnitJournal.Read(query).Select(line => Entry(server.Name, line))];
     }

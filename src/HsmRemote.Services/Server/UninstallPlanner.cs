@@ -1,3 +1,5 @@
+using HsmRemote.Services.Containers;
+using HsmRemote.Services.Native;
 using HsmRemote.Services.Plan;
 using HsmRemote.Services.Systemd;
 
@@ -45,7 +47,7 @@ static class UninstallPlanner
 
         if (InstanceGroup.Owned(layout) is { } owned && InstanceGroup.Release(systemd, layout, owned, reporter) is { } release)
             steps.Add(release);
-        if (installed?.SocketPath is { } socketPath && RuntimeDirectory(socketPath) is { } directory)
+        if (installed?.SocketPath is { } socketPath && RuntimeDirectory(socketPath) is { } directory && !IsMounted(directory, layout, reporter))
             steps.Add(new RemoveDirectoryStep(directory));
         // The units go last: as long as one is there, a run that was cut short is found and finished by the next.
         if (before is null)
@@ -103,6 +105,19 @@ static class UninstallPlanner
         return directory.StartsWith("/run/", StringComparison.Ordinal) && Directory.Exists(directory)
             && Directory.EnumerateFileSystemEntries(directory).All(path => string.Equals(path, socketPath, StringComparison.Ordinal))
             ? directory : null;
+    }
+
+    /// <summary>Whether a container has the directory mounted, which would keep the old one when the instance is installed again.</summary>
+    static bool IsMounted(string directory, InstanceLayout layout, IReporter reporter)
+    {
+        // The server itself may have it mounted in its sandbox.
+        var containers = MountTable.ProcessesWithMount(directory).Select(ContainerMembership.Of).OfType<ContainerMembership>().Select(container => container.Name ?? container.Id[..12]).ToList();
+        if (containers.Count == 0)
+            return false;
+        reporter.Warning(
+            $"The directory {directory} stays: the container {string.Join(", ", containers)} has it mounted, and works on when '{layout.Name}' is installed again. "
+            + $"If it is not to be, remove the directory when that has ended: rmdir {directory}");
+        return true;
     }
 
     /// <summary>Removes files of a directory, and the directory when nothing else is in it.</summary>

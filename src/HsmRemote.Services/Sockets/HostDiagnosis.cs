@@ -123,10 +123,12 @@ sealed class HostDiagnosis(Rung seen, P11SocketEndpoint endpoint, P11Identity id
     /// <summary>What was written for this connection: it comes a moment after the connection is closed.</summary>
     IReadOnlyList<string> Journal(P11KitServer server)
     {
+        var layout = new InstanceLayout(server.Name, server.Scope);
         var query = new JournalQuery(IsOurs, JournalLines)
         {
             Units = [server.ServiceUnit],
-            Slice = new InstanceLayout(server.Name).ConnectionSlice,
+            Slice = layout.ConnectionSlice,
+            UserId = layout.UserId,
             Since = evidence.StartedAt,
             // A mere start or end says nothing.
             SystemdPriority = UnitJournal.Notice,

@@ -1,5 +1,6 @@
 using System.Collections.Frozen;
 using System.Diagnostics.CodeAnalysis;
+using HsmRemote.Services.Native;
 
 namespace HsmRemote.Services.Systemd;
 
@@ -205,7 +206,7 @@ sealed class SystemdManager(P11KitServerScope scope = P11KitServerScope.System) 
         // The lines come to the journal a moment after the job has ended.
         var query = new JournalQuery(other => string.Equals(other, unit, StringComparison.Ordinal), ExplainingLines)
         {
-            Units = [unit], Since = started, SystemdPriority = UnitJournal.Notice,
+            Units = [unit], UserId = scope == P11KitServerScope.User ? Accounts.geteuid() : null, Since = started, SystemdPriority = UnitJournal.Notice,
         };
         IReadOnlyList<JournalLine> lines = [];
         for (var i = 0; i < 5 && lines.Count == 0; i++)

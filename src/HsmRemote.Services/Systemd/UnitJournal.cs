@@ -16,6 +16,9 @@ sealed record JournalQuery(Func<string, bool> IsOurs, int Count)
     /// <summary>The slice that the others are in.</summary>
     internal string? Slice { get; init; }
 
+    /// <summary>The user whose own manager has the units; null: the system's.</summary>
+    internal uint? UserId { get; init; }
+
     /// <summary>Nothing before this moment.</summary>
     internal DateTimeOffset? Since { get; init; }
 
@@ -31,17 +34,23 @@ static class UnitJournal
 {
     internal const int Notice = 5;
 
+    const string Persistent = "/var/log/journal";
     const int LocalOnly = 1;
     const int Information = 6;
-    const string ManagerProcess = "1";
 
     // systemd writes much about other units, and nobody waits for ever.
     const int MaxEntries = 20_000;
 
-    /// <summary>Whether the caller may read the system's journal: root, and the groups that its files' ACLs name, systemd-journal among them.</summary>
-    internal static bool MayRead()
+    /// <summary>Whether the caller may read the journal of an instance's units.</summary>
+    /// <remarks>Everyone may read the journal of their own units, where each user has one, which is where the journal is kept on disk: journald.conf(5), SplitMode=.</remarks>
+    internal static bool MayRead(P11KitServerScope scope) =>
+        MayReadSystem() || (scope == P11KitServerScope.User && Directory.Exists(Persistent)
+            && Directory.EnumerateDirectories(Persistent).Any(directory => File.Exists(Path.Combine(directory, $"user-{Accounts.geteuid()}.journal"))));
+
+    /// <summary>Whether the caller may read the system's: root, and the groups that its files' ACLs name, systemd-journal among them.</summary>
+    static bool MayReadSystem()
     {
-        foreach (var root in new[] { "/var/log/journal", "/run/log/journal" })
+        foreach (var root in new[] { Persistent, "/run/log/journal" })
         {
             try
             {
@@ -96,19 +105,36 @@ static class UnitJournal
     /// <summary>Has the journal's index leave out what cannot fit: all but the units, their slice, and what systemd itself writes.</summary>
     static void Narrow(nint journal, JournalQuery query)
     {
-        foreach (var match in query.Units.Select(unit => $"_SYSTEMD_UNIT={unit}").Concat(query.Slice is null ? [] : [$"_SYSTEMD_SLICE={query.Slice}"]).Append($"_PID={ManagerProcess}"))
+        string[][] alternatives =
+        [
+            .. query.Units.Select(unit => new[] { $"{Fields(query).Writer}={unit}" }),
+            .. query.Slice is null ? Array.Empty<string[]>() : [[query.UserId is null ? $"_SYSTEMD_SLICE={query.Slice}" : $"_SYSTEMD_USER_SLICE={query.Slice}"]],
+            query.UserId is { } user ? [$"_SYSTEMD_UNIT=user@{user}.service", "_COMM=systemd"] : ["_PID=1"],
+        ];
+        foreach (var alternative in alternatives)
         {
-            var bytes = Encoding.UTF8.GetBytes(match);
-            _ = sd_journal_add_match(journal, bytes, (nuint)bytes.Length);
+            foreach (var match in alternative)
+            {
+                var bytes = Encoding.UTF8.GetBytes(match);
+                _ = sd_journal_add_match(journal, bytes, (nuint)bytes.Length);
+            }
+
             _ = sd_journal_add_disjunction(journal);
         }
     }
 
+    /// <summary>The fields that have the unit which wrote an entry, and the unit that systemd wrote about: systemd.journal-fields(7).</summary>
+    static (string Writer, string Subject) Fields(JournalQuery query) => query.UserId is null ? ("_SYSTEMD_UNIT", "UNIT") : ("_SYSTEMD_USER_UNIT", "USER_UNIT");
+
     static JournalLine? Read(nint journal, JournalQuery query, DateTimeOffset time)
     {
-        var writer = Field(journal, "_SYSTEMD_UNIT");
+        var fields = Fields(query);
+        // Root reads the journals of all users, whose units may have the same names.
+        if (query.UserId is { } user && !string.Equals(Field(journal, "_UID"), $"{user}", StringComparison.Ordinal))
+            return null;
+        var writer = Field(journal, fields.Writer);
         var isWriter = writer is not null && query.IsOurs(writer);
-        var unit = isWriter ? writer : Field(journal, "UNIT");
+        var unit = isWriter ? writer : Field(journal, fields.Subject);
         if (unit is null || (!isWriter && !query.IsOurs(unit)))
             return null;
         var priority = int.TryParse(Field(journal, "PRIORITY"), CultureInfo.InvariantCulture, out var given) ? given : Information;
