@@ -12,7 +12,7 @@ $root = $PSScriptRoot
 $output = "$root/output"
 $quiet = '--configuration', $Configuration, '--nologo', '--verbosity', 'quiet'
 
-function Say([string] $Text) { [Console]::WriteLine("build.ps1: $Text") }
+function Say([string] $Text) { $Host.UI.WriteLine("build.ps1: $Text") }
 
 # Runs a program on the terminal that this script has; gives its exit status.
 function Get-Status([string] $File, [string[]] $Arguments) {
@@ -33,7 +33,7 @@ function Invoke-Program([string] $File, [string[]] $Arguments) {
     }
 }
 
-function Remove-Directory([string] $Path) {
+function Clear-Directory([string] $Path) {
     if ([IO.Directory]::Exists($Path)) { [IO.Directory]::Delete($Path, $true) }
 }
 
@@ -49,8 +49,8 @@ function Invoke-Build {
 
     # publish only adds, and a file that is no longer made would stay.
     $watch.Restart()
-    Remove-Directory "$output/HsmRemote"
-    Remove-Directory "$output/shell"
+    Clear-Directory "$output/HsmRemote"
+    Clear-Directory "$output/shell"
     foreach ($project in 'HsmRemote', 'HsmRemote.Services', 'HsmRemote.Shell') {
         Invoke-Program dotnet (@('publish', "src/$project", '--no-build') + $quiet)
     }
@@ -71,7 +71,7 @@ function Write-Help {
 }
 
 # The module with its help, without the shell and the tests: for whoever writes the pages.
-function Invoke-Docs {
+function Invoke-Documentation {
     Invoke-Program dotnet (@('build', 'build/HsmRemote.Docs') + $quiet)
     foreach ($project in 'HsmRemote', 'HsmRemote.Services') { Invoke-Program dotnet (@('publish', "src/$project") + $quiet) }
     Write-Help
@@ -83,7 +83,7 @@ function Invoke-Docs {
 function Test-Layout {
     $module = Get-ModuleDirectory
     $needed = 'HsmRemote.dll', 'HsmRemote.psd1', 'HsmRemote.Abstractions.dll', 'en-US/HsmRemote.dll-Help.xml',
-        'Dependencies/HsmRemote.Services.dll', 'Dependencies/Pkcs11Interop.dll', 'Dependencies/DiffPlex.dll',
+        'Validation/HsmRemote.Validation.Tests.ps1', 'Dependencies/HsmRemote.Services.dll', 'Dependencies/Pkcs11Interop.dll', 'Dependencies/DiffPlex.dll',
         'Dependencies/YamlDotNet.dll'
     $allowed = '^Formatting/\w+(\.\w+)*\.ps1xml$', '^en-US/about_\w+\.help\.txt$'
     $found = foreach ($file in [IO.Directory]::EnumerateFiles($module, '*', 'AllDirectories')) {
@@ -122,36 +122,51 @@ function Add-XunitResult([hashtable] $Total, [string] $Name) {
     $Total.Failed += $failed
 }
 
+# What a program writes to standard output, line by line, or nothing when it fails.
+function Get-Output([string] $File, [string[]] $Arguments) {
+    $start = [Diagnostics.ProcessStartInfo]::new($File, $Arguments)
+    $start.RedirectStandardOutput = $true
+    $start.RedirectStandardError = $true
+    $process = [Diagnostics.Process]::Start($start)
+    $errors = $process.StandardError.ReadToEndAsync()
+    $output = $process.StandardOutput.ReadToEnd().Trim()
+    [void] $errors.Result
+    $process.WaitForExit()
+    if ($process.ExitCode -eq 0 -and $output) { $output.Split("`n") }
+}
+
 # The same promises as an administrator would check them: in the sandbox, with pwsh and Pester where they are installed.
 function Add-PesterResult([hashtable] $Total) {
-    if (-not [IO.Directory]::Exists("$root/tests/Pester")) { return }
     $pwsh = [Environment]::GetEnvironmentVariable('PATH').Split(':').ForEach({ "$_/pwsh" }).Where({ [IO.File]::Exists($_) }, 'First')
     if (-not $pwsh) {
         $Total.Skipped += 'tests/Pester: pwsh is not installed'
         return
     }
+    # Asked here: the sandbox has an environment of its own, without the caller's PSModulePath and home directory.
+    $find = 'Import-Module Pester -MinimumVersion 5.0 -PassThru -ErrorAction Stop | ForEach-Object Path; $env:PSModulePath'
+    $pester, $modulePath = Get-Output $pwsh[0] ('-NoProfile', '-NonInteractive', '-Command', $find)
+    if (-not $modulePath) {
+        $Total.Skipped += "tests/Pester: $($pwsh[0]) finds no Pester 5"
+        return
+    }
 
     Say 'tests/Pester'
-    $script = @'
-        if (-not (Get-Module -ListAvailable Pester)) { '::Pester is not installed'; exit }
-        $result = Invoke-Pester -Path tests/Pester -PassThru
-        "::$($result.PassedCount) $($result.FailedCount) $($result.SkippedCount)"
-'@
-    $start = [Diagnostics.ProcessStartInfo]::new("$root/tests/sandbox.sh", [string[]] ($pwsh[0], '-NoProfile', '-NonInteractive', '-Command', $script))
+    $start = [Diagnostics.ProcessStartInfo]::new("$root/tests/sandbox.sh", [string[]] ('env', "PSModulePath=$modulePath", 'NO_COLOR=1',
+            $pwsh[0], '-NoProfile', '-NonInteractive', '-File', "$root/tests/Pester/Invoke-Test.ps1", '-PesterPath', $pester))
     $start.RedirectStandardOutput = $true
     $process = [Diagnostics.Process]::Start($start)
-    $verdict = ''
+    $verdict = $null
     while ($null -ne ($line = $process.StandardOutput.ReadLine())) {
-        if ($line.StartsWith('::')) { $verdict = $line.Substring(2) } else { [Console]::WriteLine($line) }
+        if ($line -match '^::skipped (.*)') { $Total.Skipped += "tests/Pester: $($Matches[1])" }
+        elseif ($line -match '^::passed (?<Passed>\d+) failed (?<Failed>\d+)$') { $verdict = $Matches.Clone() }
+        else { $Host.UI.WriteLine($line) }
     }
     $process.WaitForExit()
 
-    if ($verdict -match '^(\d+) (\d+) (\d+)$') {
-        $Total.Passed += [int] $Matches[1]
-        $Total.Failed += [int] $Matches[2]
-        if ([int] $Matches[3]) { $Total.Skipped += @("tests/Pester: skipped by the test, see above") * [int] $Matches[3] }
+    if ($verdict) {
+        $Total.Passed += [int] $verdict.Passed
+        $Total.Failed += [int] $verdict.Failed
     }
-    elseif ($verdict) { $Total.Skipped += "tests/Pester: $verdict" }
     elseif ($process.ExitCode -eq 77) { $Total.Skipped += 'tests/Pester: the sandbox cannot run here, see above' }
     else {
         Say "tests/Pester ended with status $($process.ExitCode) and without a result."
@@ -160,7 +175,7 @@ function Add-PesterResult([hashtable] $Total) {
 }
 
 function Invoke-Test {
-    Remove-Directory "$output/test-results"
+    Clear-Directory "$output/test-results"
     [void] [IO.Directory]::CreateDirectory("$output/test-results")
     $total = @{ Passed = 0; Failed = 0; Skipped = @() }
     foreach ($directory in [IO.Directory]::GetDirectories("$root/tests", '*Tests')) {
@@ -172,7 +187,7 @@ function Invoke-Test {
         Say 'SKIPPED, and therefore not known to work:'
         foreach ($skipped in $total.Skipped) { Say "  $skipped" }
     }
-    [Console]::WriteLine("$($total.Passed) passed, $($total.Failed) failed, $($total.Skipped.Count) skipped")
+    $Host.UI.WriteLine("$($total.Passed) passed, $($total.Failed) failed, $($total.Skipped.Count) skipped")
     if ($total.Failed -or -not $total.Passed) { exit 1 }
 }
 
@@ -184,14 +199,9 @@ function Get-Manifest {
 
 # Seconds since 1970 that stand in every package: of the commit, so that two builds of it give the same bytes.
 function Get-PackageTime {
-    $start = [Diagnostics.ProcessStartInfo]::new('git', [string[]] ('-C', $root, 'log', '-1', '--format=%ct'))
-    $start.RedirectStandardOutput = $true
-    $start.RedirectStandardError = $true
-    $process = [Diagnostics.Process]::Start($start)
-    $seconds = $process.StandardOutput.ReadToEnd().Trim()
-    $process.WaitForExit()
+    $seconds = Get-Output git ('-C', $root, 'log', '-1', '--format=%ct')
     # Not a checkout: the first day that a zip file can tell.
-    if ($process.ExitCode) { '315532800' } else { $seconds }
+    if ($seconds) { $seconds } else { '315532800' }
 }
 
 # What a PowerShell repository stores: the module's files, and a nuspec with the tags by which it is found.
@@ -218,12 +228,12 @@ function Write-ModulePackage([string] $Directory, [string] $Time) {
     Copy-Module $module '-p:PublishReadyToRun=false'
     Invoke-Program dotnet ('pack', 'build/HsmRemote.Package', '--nologo', '--verbosity', 'quiet', '--output', $Directory,
         "-p:NuspecFile=$root/artifacts/HsmRemote.nuspec", "-p:NuspecBasePath=$module", "-p:DeterministicTimestamp=$Time")
-    Remove-Directory "$root/artifacts/package"
+    Clear-Directory "$root/artifacts/package"
 }
 
 # The module as it is in output/, with assemblies that are published anew.
 function Copy-Module([string] $Directory, [string[]] $Properties) {
-    Remove-Directory $Directory
+    Clear-Directory $Directory
     [void] [IO.Directory]::CreateDirectory([IO.Path]::GetDirectoryName($Directory))
     Invoke-Program cp ('--recursive', (Get-ModuleDirectory), $Directory)
     # publish leaves a file that is newer than its own alone.
@@ -237,7 +247,7 @@ function Copy-Module([string] $Directory, [string[]] $Properties) {
 function Write-ShellPackage([string] $Directory, [string] $Time, [string] $Runtime) {
     $name = "hsmremote-$((Get-Manifest).ModuleVersion)-$Runtime"
     $stage = "$root/artifacts/package"
-    Remove-Directory $stage
+    Clear-Directory $stage
     Invoke-Program dotnet ('publish', 'src/HsmRemote.Shell', '--configuration', $Configuration, '--nologo', '--verbosity', 'quiet',
         '--runtime', $Runtime, '--self-contained', 'true', '-p:UseCurrentRuntimeIdentifier=false', "-p:PublishDir=$stage/$name/shell/")
     Copy-Module "$stage/$name/HsmRemote/$((Get-Manifest).ModuleVersion)" ('--runtime', $Runtime, '--self-contained', 'false', '-p:UseCurrentRuntimeIdentifier=false')
@@ -245,17 +255,17 @@ function Write-ShellPackage([string] $Directory, [string] $Time, [string] $Runti
     # The modes are set too: the umask of whoever builds it must not show.
     Invoke-Program tar ('--create', '--sort=name', "--mtime=@$Time", '--owner=0', '--group=0', '--numeric-owner', '--mode=u=rwX,go=rX', '--format=gnu',
         "--directory=$stage", '--use-compress-program=gzip --no-name -9', "--file=$Directory/$name.tar.gz", $name)
-    Remove-Directory $stage
+    Clear-Directory $stage
 }
 
 function Invoke-Package {
     $watch = [Diagnostics.Stopwatch]::StartNew()
     $directory = "$output/packages"
-    Remove-Directory $directory
+    Clear-Directory $directory
     [void] [IO.Directory]::CreateDirectory($directory)
     $time = Get-PackageTime
     Write-ModulePackage $directory $time
-    foreach ($runtime in 'linux-x64', 'linux-arm64') { Write-ShellPackage $directory $time $runtime }
+    foreach ($runtime in 'linux-x64', 'linux-arm64') { Write-ShellPackage -Directory $directory -Time $time -Runtime $runtime }
 
     $files = [IO.Directory]::GetFiles($directory)
     [Array]::Sort($files, [StringComparer]::Ordinal)
@@ -274,13 +284,13 @@ function Invoke-Install {
     if (-not $data) { $data = "$([Environment]::GetFolderPath('UserProfile'))/.local/share" }
     $source = Get-ModuleDirectory
     $target = "$data/powershell/Modules/HsmRemote/$([IO.Path]::GetFileName($source))"
-    Remove-Directory $target
+    Clear-Directory $target
     [void] [IO.Directory]::CreateDirectory([IO.Path]::GetDirectoryName($target))
     Invoke-Program cp ('--recursive', $source, $target)
     Say "installed in $target"
 }
 
-if ($Task -eq 'Docs') { Invoke-Docs } else { Invoke-Build }
+if ($Task -eq 'Docs') { Invoke-Documentation } else { Invoke-Build }
 switch ($Task) {
     'Test' { Invoke-Package; Invoke-Test }
     'Demo' { Invoke-Program "$root/tests/demo.sh" @() }
