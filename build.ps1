@@ -137,7 +137,8 @@ function Get-Output([string] $File, [string[]] $Arguments) {
 
 # The same promises as an administrator would check them: in the sandbox, with pwsh and Pester where they are installed.
 function Add-PesterResult([hashtable] $Total) {
-    $pwsh = [Environment]::GetEnvironmentVariable('PATH').Split(':').ForEach({ "$_/pwsh" }).Where({ [IO.File]::Exists($_) }, 'First')
+    $path = [Environment]::GetEnvironmentVariable('PATH')
+    $pwsh = $path.Split(':').ForEach({ "$_/pwsh" }).Where({ [IO.File]::Exists($_) }, 'First')
     if (-not $pwsh) {
         $Total.Skipped += 'tests/Pester: pwsh is not installed'
         return
@@ -151,8 +152,8 @@ function Add-PesterResult([hashtable] $Total) {
     }
 
     Say 'tests/Pester'
-    $start = [Diagnostics.ProcessStartInfo]::new("$root/tests/sandbox.sh", [string[]] ('env', "PSModulePath=$modulePath", 'NO_COLOR=1',
-            $pwsh[0], '-NoProfile', '-NonInteractive', '-File', "$root/tests/Pester/Invoke-Test.ps1", '-PesterPath', $pester))
+    $start = [Diagnostics.ProcessStartInfo]::new("$root/tests/sandbox.sh", [string[]] ('env', "PATH=$path", "PSModulePath=$modulePath", 'NO_COLOR=1',
+            'pwsh', '-NoProfile', '-NonInteractive', '-File', "$root/tests/Pester/Invoke-Test.ps1", '-PesterPath', $pester))
     $start.RedirectStandardOutput = $true
     $process = [Diagnostics.Process]::Start($start)
     $verdict = $null

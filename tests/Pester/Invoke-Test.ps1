@@ -1,4 +1,5 @@
-# Runs the tests beside it, in the sandbox; build.ps1 reads the lines that begin with '::'.
+# Runs the tests beside it, in the sandbox, whose token store and instances are theirs to fill. build.ps1 reads the lines
+# that begin with '::'.
 param(
     # Pester's own module file. Which one it is was decided outside of the sandbox.
     [Parameter(Mandatory)] [string] $PesterPath
@@ -11,7 +12,7 @@ $result = Invoke-Pester -Configuration @{
     Output = @{ Verbosity = 'Detailed'; RenderMode = 'Plaintext' }
 }
 
-foreach ($test in $result.Skipped + $result.Inconclusive) { "::skipped $($test.ExpandedPath): $($test.ErrorRecord)" }
+foreach ($test in $result.Tests.Where({ $_.Result -in 'Skipped', 'Inconclusive' })) { "::skipped $($test.ExpandedPath): $($test.ErrorRecord)" }
 $failed = $result.FailedCount
 # A file that cannot be read, or a set-up that fails, is not among the tests that failed; and no test at all is no success.
 if (-not $failed -and ($result.Result -ne 'Passed' -or $result.TotalCount -eq 0 -or $result.NotRunCount)) { $failed = 1 }
