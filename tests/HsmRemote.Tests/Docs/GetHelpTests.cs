@@ -37,6 +37,7 @@ public sealed class GetHelpTests
     [InlineData("about_HsmRemote_Security")]
     [InlineData("about_HsmRemote_Troubleshooting")]
     [InlineData("about_HsmRemote_Uris")]
+    [InlineData("about_HsmRemote_Validation")]
     public async Task It_shows_the_topics(string topic) =>
         Assert.StartsWith($"TOPIC\n    {topic}\n", await GetHelpAsync($"Get-Help {topic}"), StringComparison.Ordinal);
 
