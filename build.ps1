@@ -1,7 +1,7 @@
 # The tasks. './build.sh TASK' finds or builds something to run this in: pwsh 7.6, or the project's own shell, which has the
 # language and the engine's own cmdlets but not Write-Host, Join-Path or Get-Content; so this file uses .NET for those.
 param(
-    [ValidateSet('Build', 'Docs', 'Test', 'Demo', 'Bench', 'Fuzz', 'Package', 'Install')]
+    [ValidateSet('Build', 'Docs', 'Test', 'Demo', 'Bench', 'Fuzz', 'Package', 'Reproduce', 'Install')]
     [string] $Task = 'Build',
 
     [string] $Configuration = 'Release'
@@ -70,9 +70,10 @@ function Write-Help {
     Invoke-Program $program ("$root/docs/en-US", $module, "$module/en-US")
 }
 
-# The module with its help, without the shell and the tests: for whoever writes the pages.
+# The module with its help, without the shell and the tests: for whoever writes the pages, and for packages.
 function Invoke-Documentation {
     Invoke-Program dotnet (@('build', 'build/HsmRemote.Docs') + $quiet)
+    Clear-Directory "$output/HsmRemote"
     foreach ($project in 'HsmRemote', 'HsmRemote.Services') { Invoke-Program dotnet (@('publish', "src/$project") + $quiet) }
     Write-Help
     Test-Layout
@@ -205,6 +206,9 @@ function Get-PackageTime {
     if ($seconds) { $seconds } else { '315532800' }
 }
 
+# For a package the same sources are compiled once more; the build has seen what the analyzers say of them.
+$unexamined = '-p:RunAnalyzers=false'
+
 # What a PowerShell repository stores: the module's files, and a nuspec with the tags by which it is found.
 function Write-ModulePackage([string] $Directory, [string] $Time) {
     $manifest = Get-Manifest
@@ -240,7 +244,7 @@ function Copy-Module([string] $Directory, [string[]] $Properties) {
     # publish leaves a file that is newer than its own alone.
     foreach ($assembly in [IO.Directory]::GetFiles($Directory, '*.dll', 'AllDirectories')) { [IO.File]::Delete($assembly) }
     foreach ($project in 'HsmRemote', 'HsmRemote.Services') {
-        Invoke-Program dotnet (@('publish', "src/$project", "-p:ModuleOutput=$Directory/") + $Properties + $quiet)
+        Invoke-Program dotnet (@('publish', "src/$project", "-p:ModuleOutput=$Directory/", $unexamined) + $Properties + $quiet)
     }
 }
 
@@ -250,12 +254,12 @@ function Write-ShellPackage([string] $Directory, [string] $Time, [string] $Runti
     $stage = "$root/artifacts/package"
     Clear-Directory $stage
     Invoke-Program dotnet ('publish', 'src/HsmRemote.Shell', '--configuration', $Configuration, '--nologo', '--verbosity', 'quiet',
-        '--runtime', $Runtime, '--self-contained', 'true', '-p:UseCurrentRuntimeIdentifier=false', "-p:PublishDir=$stage/$name/shell/")
+        '--runtime', $Runtime, '--self-contained', 'true', '-p:UseCurrentRuntimeIdentifier=false', $unexamined, "-p:PublishDir=$stage/$name/shell/")
     Copy-Module "$stage/$name/HsmRemote/$((Get-Manifest).ModuleVersion)" ('--runtime', $Runtime, '--self-contained', 'false', '-p:UseCurrentRuntimeIdentifier=false')
     Invoke-Program cp ('LICENSE', "$stage/$name/LICENSE")
     # The modes are set too: the umask of whoever builds it must not show.
     Invoke-Program tar ('--create', '--sort=name', "--mtime=@$Time", '--owner=0', '--group=0', '--numeric-owner', '--mode=u=rwX,go=rX', '--format=gnu',
-        "--directory=$stage", '--use-compress-program=gzip --no-name -9', "--file=$Directory/$name.tar.gz", $name)
+        "--directory=$stage", '--use-compress-program=gzip --no-name', "--file=$Directory/$name.tar.gz", $name)
     Clear-Directory $stage
 }
 
@@ -279,6 +283,24 @@ function Invoke-Package {
     Say "packed in $([int] $watch.Elapsed.TotalSeconds) s: output/packages"
 }
 
+# Packs the last commit twice, in clones whose paths, umasks and time zones differ, and compares what comes out, to the byte.
+function Invoke-Reproduction {
+    $directory = [IO.Directory]::CreateTempSubdirectory('hsmremote-').FullName
+    $sums = foreach ($clone in @{ Path = 'one'; Umask = '022'; Zone = 'UTC' }, @{ Path = 'some/other/place'; Umask = '077'; Zone = 'Asia/Tokyo' }) {
+        $path = "$directory/$($clone.Path)"
+        Invoke-Program git ('clone', '--quiet', $root, $path)
+        Invoke-Program sh ('-c', "umask $($clone.Umask) && TZ=$($clone.Zone) exec '$path/build.sh' Package")
+        , [IO.File]::ReadAllLines("$path/output/packages/SHA256SUMS")
+    }
+    $different = $sums[0].Where({ $_ -notin $sums[1] })
+    if ($different) {
+        Say "not the same in $directory/one and in $directory/some/other/place: $($different -replace '^\S+ +')"
+        exit 1
+    }
+    Clear-Directory $directory
+    foreach ($line in $sums[0]) { Say "the same twice: $line" }
+}
+
 # Where PowerShell looks for a user's own modules (about_PSModulePath).
 function Invoke-Install {
     $data = [Environment]::GetEnvironmentVariable('XDG_DATA_HOME')
@@ -291,12 +313,16 @@ function Invoke-Install {
     Say "installed in $target"
 }
 
-if ($Task -eq 'Docs') { Invoke-Documentation } else { Invoke-Build }
+switch ($Task) {
+    { $_ -in 'Docs', 'Package' } { Invoke-Documentation }
+    { $_ -notin 'Docs', 'Package', 'Reproduce' } { Invoke-Build }
+}
 switch ($Task) {
     'Test' { Invoke-Package; Invoke-Test }
     'Demo' { Invoke-Program "$root/tests/demo.sh" @() }
     'Bench' { Invoke-Program "$root/tests/sandbox.sh" @(Get-Program HsmRemote.Benchmarks) }
     'Package' { Invoke-Package }
+    'Reproduce' { Invoke-Reproduction }
     'Install' { Invoke-Install }
     'Fuzz' {
         Invoke-Program (Get-Program HsmRemote.Fuzz) @()

@@ -7,7 +7,8 @@
 #   ./build.sh Demo    Build, then the whole story with a software token and a container, in a throwaway sandbox
 #   ./build.sh Bench   Build, then how long the cmdlets take beside other ways to a token, in a throwaway sandbox
 #   ./build.sh Fuzz    Build, then a minute of hostile servers, and a million URIs beside libp11-kit; tests/Fuzz/Program.cs has the options
-#   ./build.sh Package Build, then the module for a PowerShell repository, and hsmremote with .NET for x64 and arm64, in output/packages
+#   ./build.sh Package the module for a PowerShell repository, and hsmremote with .NET for x64 and arm64, in output/packages
+#   ./build.sh Reproduce  Package, in two clones of the last commit that lie elsewhere; fails unless their bytes are the same
 #   ./build.sh Install Build, then the module to where PowerShell finds this user's own
 #
 # It installs the Debian packages that the task needs and the machine lacks. What a task does is in build.ps1; this only
@@ -89,7 +90,7 @@ find_powershell() {
 }
 
 case ${1-} in
-    Build | Docs | Package | Install) packages=() ;;
+    Build | Docs | Package | Reproduce | Install) packages=() ;;
     Fuzz) packages=(libp11-kit0) ;;
     Test | Demo) packages=("${test_packages[@]}") ;;
     Bench) packages=("${test_packages[@]}" "${bench_packages[@]}") ;;
