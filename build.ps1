@@ -206,9 +206,6 @@ function Get-PackageTime {
     if ($seconds) { $seconds } else { '315532800' }
 }
 
-# For a package the same sources are compiled once more; the build has seen what the analyzers say of them.
-$unexamined = '-p:RunAnalyzers=false'
-
 # What a PowerShell repository stores: the module's files, and a nuspec with the tags by which it is found.
 function Write-ModulePackage([string] $Directory, [string] $Time) {
     $manifest = Get-Manifest
@@ -244,7 +241,7 @@ function Copy-Module([string] $Directory, [string[]] $Properties) {
     # publish leaves a file that is newer than its own alone.
     foreach ($assembly in [IO.Directory]::GetFiles($Directory, '*.dll', 'AllDirectories')) { [IO.File]::Delete($assembly) }
     foreach ($project in 'HsmRemote', 'HsmRemote.Services') {
-        Invoke-Program dotnet (@('publish', "src/$project", "-p:ModuleOutput=$Directory/", $unexamined) + $Properties + $quiet)
+        Invoke-Program dotnet (@('publish', "src/$project", "-p:ModuleOutput=$Directory/") + $Properties + $quiet)
     }
 }
 
@@ -253,9 +250,10 @@ function Write-ShellPackage([string] $Directory, [string] $Time, [string] $Runti
     $name = "hsmremote-$((Get-Manifest).ModuleVersion)-$Runtime"
     $stage = "$root/artifacts/package"
     Clear-Directory $stage
-    Invoke-Program dotnet ('publish', 'src/HsmRemote.Shell', '--configuration', $Configuration, '--nologo', '--verbosity', 'quiet',
-        '--runtime', $Runtime, '--self-contained', 'true', '-p:UseCurrentRuntimeIdentifier=false', $unexamined, "-p:PublishDir=$stage/$name/shell/")
-    Copy-Module "$stage/$name/HsmRemote/$((Get-Manifest).ModuleVersion)" ('--runtime', $Runtime, '--self-contained', 'false', '-p:UseCurrentRuntimeIdentifier=false')
+    # The sources are compiled once more; what the analyzers say of them is known from the build.
+    $target = '--runtime', $Runtime, '-p:UseCurrentRuntimeIdentifier=false', '-p:RunAnalyzers=false'
+    Invoke-Program dotnet (@('publish', 'src/HsmRemote.Shell', '--self-contained', 'true', "-p:PublishDir=$stage/$name/shell/") + $target + $quiet)
+    Copy-Module "$stage/$name/HsmRemote/$((Get-Manifest).ModuleVersion)" (@('--self-contained', 'false') + $target)
     Invoke-Program cp ('LICENSE', "$stage/$name/LICENSE")
     # The modes are set too: the umask of whoever builds it must not show.
     Invoke-Program tar ('--create', '--sort=name', "--mtime=@$Time", '--owner=0', '--group=0', '--numeric-owner', '--mode=u=rwX,go=rX', '--format=gnu',
@@ -307,10 +305,15 @@ function Invoke-Install {
     if (-not $data) { $data = "$([Environment]::GetFolderPath('UserProfile'))/.local/share" }
     $source = Get-ModuleDirectory
     $target = "$data/powershell/Modules/HsmRemote/$([IO.Path]::GetFileName($source))"
-    Clear-Directory $target
+    $old = [IO.Directory]::Exists($target)
+    # Whole when it comes to its place: a session that starts meanwhile finds the old one or the new one.
+    Clear-Directory "$target.new"
     [void] [IO.Directory]::CreateDirectory([IO.Path]::GetDirectoryName($target))
-    Invoke-Program cp ('--recursive', $source, $target)
-    Say "installed in $target"
+    Invoke-Program cp ('--recursive', $source, "$target.new")
+    if ($old) { [IO.Directory]::Move($target, "$target.old") }
+    [IO.Directory]::Move("$target.new", $target)
+    Clear-Directory "$target.old"
+    Say "installed in $target$(if ($old) { ', in the place of what was there; sessions that have imported it should be started anew' })"
 }
 
 switch ($Task) {
