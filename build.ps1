@@ -138,14 +138,16 @@ function Get-Output([string] $File, [string[]] $Arguments) {
 
 # The same promises as an administrator would check them: in the sandbox, with pwsh and Pester where they are installed.
 function Add-PesterResult([hashtable] $Total) {
+    # What build.sh got where none is installed.
+    $tools = "$output/tools"
     $path = [Environment]::GetEnvironmentVariable('PATH')
-    $pwsh = $path.Split(':').ForEach({ "$_/pwsh" }).Where({ [IO.File]::Exists($_) }, 'First')
+    $pwsh = @($path.Split(':'); $tools).ForEach({ "$_/pwsh" }).Where({ [IO.File]::Exists($_) }, 'First')
     if (-not $pwsh) {
         $Total.Skipped += 'tests/Pester: pwsh is not installed'
         return
     }
     # Asked here: the sandbox has an environment of its own, without the caller's PSModulePath and home directory.
-    $find = 'Import-Module Pester -MinimumVersion 5.0 -PassThru -ErrorAction Stop | ForEach-Object Path; $env:PSModulePath'
+    $find = "`$env:PSModulePath += ':$tools/Modules'; (Import-Module Pester -MinimumVersion 5.0 -PassThru -ErrorAction Stop).Path; `$env:PSModulePath"
     $pester, $modulePath = Get-Output $pwsh[0] ('-NoProfile', '-NonInteractive', '-Command', $find)
     if (-not $modulePath) {
         $Total.Skipped += "tests/Pester: $($pwsh[0]) finds no Pester 5"
@@ -153,7 +155,7 @@ function Add-PesterResult([hashtable] $Total) {
     }
 
     Say 'tests/Pester'
-    $start = [Diagnostics.ProcessStartInfo]::new("$root/tests/sandbox.sh", [string[]] ('env', "PATH=$path", "PSModulePath=$modulePath", 'NO_COLOR=1',
+    $start = [Diagnostics.ProcessStartInfo]::new("$root/tests/sandbox.sh", [string[]] ('env', "PATH=${path}:$tools", "PSModulePath=$modulePath", 'NO_COLOR=1', 'POWERSHELL_TELEMETRY_OPTOUT=1',
             'pwsh', '-NoProfile', '-NonInteractive', '-File', "$root/tests/Pester/Invoke-Test.ps1", '-PesterPath', $pester))
     $start.RedirectStandardOutput = $true
     $process = [Diagnostics.Process]::Start($start)

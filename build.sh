@@ -89,6 +89,19 @@ find_powershell() {
     powershell=("$bootstrap/hsmremote" -NoModule -NoProfile)
 }
 
+# tests/Pester runs in pwsh, with Pester. Where they are not installed, NuGet has them, for this checkout only. Where they cannot
+# be had, the test run says that it skips them.
+need_pester() {
+    local version tools=output/tools
+    if ! command -v pwsh >/dev/null && [[ ! -x $tools/pwsh ]]; then
+        # The engine's own version.
+        version=$(sed -n 's/.*"System.Management.Automation" Version="\([^"]*\)".*/\1/p' Directory.Packages.props)
+        dotnet tool install PowerShell --version "$version" --tool-path $tools >/dev/null || say 'pwsh cannot be had from NuGet'
+    fi
+    [[ -d $tools/Modules/Pester ]] || dotnet build tests/Pester -target:CopyPester --verbosity quiet --nologo >/dev/null \
+        || say 'Pester cannot be had from NuGet'
+}
+
 case ${1-} in
     Build | Docs | Package | Reproduce | Install) packages=() ;;
     Fuzz) packages=(libp11-kit0) ;;
@@ -101,5 +114,6 @@ case ${1-} in
 esac
 need_dotnet
 ((${#packages[@]} == 0)) || need "${packages[@]}"
+[[ $1 != Test ]] || need_pester
 find_powershell
 exec "${powershell[@]}" -File build.ps1 -Task "$@"
