@@ -216,6 +216,7 @@ function Write-ModulePackage([string] $Directory, [string] $Time) {
         id          = 'HsmRemote'
         version     = $manifest.ModuleVersion
         authors     = $manifest.Author
+        owners      = $manifest.CompanyName
         description = $manifest.Description
         copyright   = $manifest.Copyright
         tags        = @('PSModule', 'PSIncludes_Cmdlet') + $manifest.CmdletsToExport.ForEach({ "PSCmdlet_$_"; "PSCommand_$_" }) + $manifest.PrivateData.PSData.Tags

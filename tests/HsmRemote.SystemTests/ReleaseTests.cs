@@ -69,10 +69,7 @@ public sealed class ReleaseTests(SandboxFixture sandbox)
             packed.CopyTo(content);
             content.Position = 0;
             using var image = new PEReader(content);
-            var entries = image.ReadDebugDirectory();
-            Assert.StartsWith("/_/", image.ReadCodeViewDebugDirectoryData(entries.Single(e => e.Type is DebugDirectoryEntryType.CodeView)).Path, StringComparison.Ordinal);
-
-            using var symbols = image.ReadEmbeddedPortablePdbDebugDirectoryData(entries.Single(e => e.Type is DebugDirectoryEntryType.EmbeddedPortablePdb));
+            using var symbols = image.ReadEmbeddedPortablePdbDebugDirectoryData(image.ReadDebugDirectory().Single(e => e.Type is DebugDirectoryEntryType.EmbeddedPortablePdb));
             var reader = symbols.GetMetadataReader();
             Assert.NotEmpty(reader.Documents);
             Assert.All(reader.Documents, document => Assert.StartsWith("/_/", reader.GetString(reader.GetDocument(document).Name), StringComparison.Ordinal));
@@ -85,13 +82,13 @@ public sealed class ReleaseTests(SandboxFixture sandbox)
         // In a container of plain Debian.
         _ = new ContainerHost(sandbox);
         sandbox.Shell($"mkdir /tmp/package && tar --extract --file '{_packages}/hsmremote-{_version}-linux-x64.tar.gz' --directory /tmp/package --strip-components=1").Succeeded();
-        const string Command = "(Get-Command -Module HsmRemote -Name Test-P11Socket).Name; @(Get-Pkcs11Token).GetType().Name";
+        const string Command = "(Get-Command -Module HsmRemote -Name Test-P11Socket).Name; (Get-Pkcs11Module p11-kit-trust).Name";
         var output = sandbox.Shell($"""
             podman run --rm --network=none --volume /tmp/package:/opt/hsmremote:ro {ContainerHost.Image} sh -c '
                 if find / -xdev -name "dotnet*" -not -path "/proc/*" | grep .; then exit 1; fi
                 exec /opt/hsmremote/shell/hsmremote -NoProfile -Command "{Command}"'
             """).Succeeded();
-        Assert.Equal("Test-P11Socket\nObject[]", output);
+        Assert.Equal("Test-P11Socket\np11-kit-trust", output);
     }
 
     [Fact]
