@@ -147,7 +147,7 @@ function Add-PesterResult([hashtable] $Total) {
         return
     }
     # Asked here: the sandbox has an environment of its own, without the caller's PSModulePath and home directory.
-    $find = "`$env:PSModulePath += ':$tools/Modules'; (Import-Module Pester -MinimumVersion 5.0 -PassThru -ErrorAction Stop).Path; `$env:PSModulePath"
+    $find = "`$env:PSModulePath += ':$tools/Modules'; (Import-Module Pester -MinimumVersion 5.0 -PassThru -ErrorAction Stop).ModuleBase; `$env:PSModulePath"
     $pester, $modulePath = Get-Output $pwsh[0] ('-NoProfile', '-NonInteractive', '-Command', $find)
     if (-not $modulePath) {
         $Total.Skipped += "tests/Pester: $($pwsh[0]) finds no Pester 5"
@@ -156,7 +156,7 @@ function Add-PesterResult([hashtable] $Total) {
 
     Say 'tests/Pester'
     $start = [Diagnostics.ProcessStartInfo]::new("$root/tests/sandbox.sh", [string[]] ('env', "PATH=${path}:$tools", "PSModulePath=$modulePath", 'NO_COLOR=1', 'POWERSHELL_TELEMETRY_OPTOUT=1',
-            'pwsh', '-NoProfile', '-NonInteractive', '-File', "$root/tests/Pester/Invoke-Test.ps1", '-PesterPath', $pester))
+            'pwsh', '-NoProfile', '-NonInteractive', '-File', "$root/tests/Pester/Invoke-Test.ps1", '-PesterPath', "$pester/Pester.psd1"))
     $start.RedirectStandardOutput = $true
     $process = [Diagnostics.Process]::Start($start)
     $verdict = $null

@@ -1,7 +1,7 @@
 # Runs the tests beside it, in the sandbox, whose token store and instances are theirs to fill. build.ps1 reads the lines
 # that begin with '::'.
 param(
-    # Pester's own module file. Which one it is was decided outside of the sandbox.
+    # Pester's manifest. Which one it is was decided outside of the sandbox.
     [Parameter(Mandatory)] [string] $PesterPath
 )
 

@@ -16,7 +16,7 @@ Describe 'The package, in a repository of files' {
     It 'is installed, and is there in the next session' {
         Install-PSResource -Name HsmRemote -Repository pester
         $version = (Get-InstalledPSResource HsmRemote).Version
-        pwsh -NoProfile -NonInteractive -Command "Test-Pkcs11Uri 'pkcs11:token=a' -Quiet; (Get-Module HsmRemote).ModuleBase" |
+        env --unset=PSModulePath pwsh -NoProfile -NonInteractive -Command "Test-Pkcs11Uri 'pkcs11:token=a' -Quiet; (Get-Module HsmRemote).ModuleBase" |
             Should -Be 'True', "$HOME/.local/share/powershell/Modules/HsmRemote/$version"
         Uninstall-PSResource -Name HsmRemote
     }

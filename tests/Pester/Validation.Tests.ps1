@@ -17,7 +17,7 @@ $wrongs = @(
 BeforeAll {
     . "$PSScriptRoot/Common.ps1"
     $file = "$(Split-Path $manifest)/Validation/HsmRemote.Validation.Tests.ps1"
-    $pester = (Get-Module Pester).Path
+    $pester = "$((Get-Module Pester).ModuleBase)/Pester.psd1"
 
     # In a process of its own, with the report that a CI system reads.
     function Invoke-Validation([hashtable[]] $Data, [string] $Format) {
