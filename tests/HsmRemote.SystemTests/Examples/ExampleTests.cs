@@ -1,0 +1,134 @@
+using System.Management.Automation.Language;
+using HsmRemote.Docs.Pages;
+
+namespace HsmRemote.SystemTests.Examples;
+
+/// <summary>Every example of every cmdlet's page is run, and does what the page shows; docs/writing-pages.md says how a page is written for it.</summary>
+/// <remarks>In a sandbox of its own, in which every example begins from the same state; the examples of a page share one hsmremote.</remarks>
+public sealed class ExampleTests(OwnSandbox host) : IClassFixture<OwnSandbox>
+{
+    /// <summary>The one place of examples that cannot run in a sandbox, with the reason: by cmdlet and title, as 'Get-Thing: See it'.</summary>
+    static readonly Dictionary<string, string> NotRun = [];
+
+    const char Mark = '\u001e';
+
+    static readonly string Directory = Path.Combine(SandboxFixture.RepositoryRoot, "tests", "HsmRemote.SystemTests", "Examples");
+
+    static readonly Dictionary<string, CmdletPage> Pages = System.IO.Directory
+        .EnumerateFiles(Path.Combine(SandboxFixture.RepositoryRoot, "docs", "en-US"), "*-*.md")
+        .Select(file => CmdletPageReader.Read(Path.GetFileNameWithoutExtension(file), File.ReadAllText(file)))
+        .ToDictionary(page => page.Name, StringComparer.OrdinalIgnoreCase);
+
+    public static TheoryData<string> Cmdlets => [.. Pages.Keys.Order(StringComparer.Ordinal)];
+
+    [Theory]
+    [MemberData(nameof(Cmdlets))]
+    public void Every_example_does_what_its_page_shows(string cmdlet)
+    {
+        var sandbox = host.Fixture;
+        var page = Pages[cmdlet];
+        var examples = page.Examples.Where(example => !NotRun.ContainsKey($"{cmdlet}: {Subject(example)}")).ToList();
+        sandbox.WriteFile("/run/example.ps1", Script(page, examples));
+        sandbox.Run("mkdir", "-p", "/srv/device").Succeeded();
+        var result = sandbox.Run(
+            TimeSpan.FromMinutes(3), "", SandboxFixture.ShellPath, "-NoProfile", "-NonInteractive", "-WorkingDirectory", "/srv/device", "-File", "/run/example.ps1");
+        var runs = Runs(result.StdOut);
+        Assert.True(runs.Count == examples.Count, result.ToString());
+        List<string> problems = [];
+        foreach (var (example, run) in examples.Zip(runs))
+        {
+            if (Problem(page, example, run) is { } problem)
+                problems.Add($"'{example.Title}' {problem}");
+        }
+
+        Assert.True(problems.Count == 0, $"{page.FileName}: {string.Join($"\n\n{page.FileName}: ", problems)}\n--- warnings and errors\n{result.StdErr}");
+        Assert.SkipWhen(
+            examples.Count < page.Examples.Count,
+            $"{examples.Count} examples did what they show. NOT run: {string.Join("; ", NotRun.Where(e => e.Key.StartsWith($"{cmdlet}: ", StringComparison.Ordinal)).Select(e => $"{e.Key}: {e.Value}"))}");
+    }
+
+    [Fact]
+    public void What_is_prepared_or_left_out_is_an_example()
+    {
+        var titles = Pages.Values.SelectMany(page => page.Examples.Select(example => $"{page.Name}: {Subject(example)}")).ToHashSet(StringComparer.Ordinal);
+        foreach (var file in System.IO.Directory.EnumerateFiles(Path.Combine(Directory, "before")))
+        {
+            var script = Parser.ParseFile(file, out _, out var errors);
+            Assert.Empty(errors);
+            var table = (HashtableAst)script.EndBlock.Statements[^1].Find(ast => ast is HashtableAst, searchNestedScriptBlocks: false);
+            Assert.All(table.KeyValuePairs, pair => Assert.Contains($"{Path.GetFileNameWithoutExtension(file)}: {((StringConstantExpressionAst)pair.Item1).Value}", titles));
+        }
+
+        Assert.All(NotRun.Keys, title => Assert.Contains(title, titles));
+    }
+
+    /// <summary>What is wrong with what an example did, or null.</summary>
+    static string? Problem(CmdletPage page, PageExample example, ExampleRun run)
+    {
+        var says = string.Join('\n', example.Remarks);
+        var errors = run.Errors.Where(id => !says.Contains($"error {id}", StringComparison.Ordinal)).ToList();
+        if (errors.Count > 0)
+            return $"ends with {string.Join(", ", errors)}, which the page does not say:\n{run.Text}";
+        if (example.Output is { } output)
+            return ExampleText.Difference(output, run.Text) is { } difference ? $"{difference}\n--- the page\n{output}\n--- the example\n{run.Text}" : null;
+
+        var expected = says.Contains("gives nothing", StringComparison.Ordinal) ? [] : OutputTypes(example.Code);
+        if (run.Types.Count == 0)
+            return expected.Count == 0 ? null : $"gives nothing, which the page does not say; its cmdlets give {string.Join(" or ", expected)}.";
+        var others = run.Types.Except(expected, StringComparer.Ordinal).ToList();
+        return others.Count == 0 ? null : $"gives {string.Join(", ", others.Distinct(StringComparer.Ordinal))}, which the page does not show:\n{run.Text}";
+    }
+
+    /// <summary>What the module's cmdlets give that come last in a pipeline: the rest of it only chooses among that.</summary>
+    static List<string> OutputTypes(string code) =>
+    [
+        .. Parser.ParseInput(code, out _, out _).EndBlock.Statements.OfType<PipelineAst>()
+            .Select(pipeline => pipeline.PipelineElements.OfType<CommandAst>().Select(command => Pages.GetValueOrDefault(command.GetCommandName() ?? "")).LastOrDefault(page => page is not null))
+            .SelectMany(page => page?.Outputs.Select(output => output.Name) ?? []),
+    ];
+
+    static string Script(CmdletPage page, IEnumerable<PageExample> examples)
+    {
+        var before = Path.Combine(Directory, "before", $"{page.Name}.ps1");
+        List<string> lines = [$". '{Directory}/run.ps1'", File.Exists(before) ? $"$before = . '{before}'" : "$before = @{}"];
+        foreach (var example in examples)
+        {
+            var title = CodeGeneration.EscapeSingleQuotedStringContent(Subject(example));
+            lines.Add($"Invoke-Example -Title '{title}' -Before $before['{title}'] -Code '{CodeGeneration.EscapeSingleQuotedStringContent(example.Code)}'");
+        }
+
+        return string.Join('\n', lines);
+    }
+
+    /// <summary>The title without 'Example 1: '.</summary>
+    static string Subject(PageExample example) => example.Title[(example.Title.IndexOf(':', StringComparison.Ordinal) + 1)..].Trim();
+
+    static List<ExampleRun> Runs(string output)
+    {
+        List<ExampleRun> runs = [];
+        List<string> text = [];
+        foreach (var line in output.Split('\n'))
+        {
+            if (line.StartsWith($"{Mark}begin", StringComparison.Ordinal))
+            {
+                text.Clear();
+            }
+            else if (line.StartsWith($"{Mark}end", StringComparison.Ordinal))
+            {
+                var parts = line.Split('|', 3);
+                runs.Add(new(string.Join('\n', text), Words(parts[1]), Words(parts[2])));
+            }
+            else
+            {
+                text.Add(line);
+            }
+        }
+
+        return runs;
+    }
+
+    static string[] Words(string text) => text.Split(' ', StringSplitOptions.RemoveEmptyEntries);
+
+    /// <summary>What an example wrote as text, the types of its objects, and the identifiers of its errors.</summary>
+    sealed record ExampleRun(string Text, IReadOnlyList<string> Types, IReadOnlyList<string> Errors);
+}
