@@ -1,5 +1,6 @@
 using System.Management.Automation.Language;
 using HsmRemote.Docs.Pages;
+using Markdig.Syntax;
 
 namespace HsmRemote.SystemTests.Examples;
 
@@ -14,20 +15,41 @@ public sealed class ExampleTests(OwnSandbox host) : IClassFixture<OwnSandbox>
 
     static readonly string Directory = Path.Combine(SandboxFixture.RepositoryRoot, "tests", "HsmRemote.SystemTests", "Examples");
 
+    static readonly string Docs = Path.Combine(SandboxFixture.RepositoryRoot, "docs", "en-US");
+
     static readonly Dictionary<string, CmdletPage> Pages = System.IO.Directory
-        .EnumerateFiles(Path.Combine(SandboxFixture.RepositoryRoot, "docs", "en-US"), "*-*.md")
+        .EnumerateFiles(Docs, "*-*.md")
         .Select(file => CmdletPageReader.Read(Path.GetFileNameWithoutExtension(file), File.ReadAllText(file)))
         .ToDictionary(page => page.Name, StringComparer.OrdinalIgnoreCase);
 
+    /// <summary>Sections with blocks of ```powershell, as examples, by the name of the topic or of the README.</summary>
+    static readonly Dictionary<string, List<PageExample>> Topics = System.IO.Directory
+        .EnumerateFiles(Docs, "about_*.md").Append(Path.Combine(SandboxFixture.RepositoryRoot, "README.md"))
+        .ToDictionary(file => Path.GetFileNameWithoutExtension(file), Sections, StringComparer.Ordinal);
+
     public static TheoryData<string> Cmdlets => [.. Pages.Keys.Order(StringComparer.Ordinal)];
+
+    public static TheoryData<string> TopicsWithCommands => [.. Topics.Where(topic => topic.Value.Count > 0).Select(topic => topic.Key).Order(StringComparer.Ordinal)];
 
     [Theory]
     [MemberData(nameof(Cmdlets))]
     public void Every_example_does_what_its_page_shows(string cmdlet)
     {
-        var sandbox = host.Fixture;
         var page = Pages[cmdlet];
         var examples = page.Examples.Where(example => !NotRun.ContainsKey($"{cmdlet}: {Subject(example)}")).ToList();
+        RunAll(cmdlet, examples, Problem);
+        Assert.SkipWhen(
+            examples.Count < page.Examples.Count,
+            $"{examples.Count} examples did what they show. NOT run: {string.Join("; ", NotRun.Where(e => e.Key.StartsWith($"{cmdlet}: ", StringComparison.Ordinal)).Select(e => $"{e.Key}: {e.Value}"))}");
+    }
+
+    [Theory]
+    [MemberData(nameof(TopicsWithCommands))]
+    public void Every_command_of_a_topic_runs(string topic) => RunAll(topic, Topics[topic], Unexpected);
+
+    void RunAll(string page, List<PageExample> examples, Func<PageExample, ExampleRun, string?> problemOf)
+    {
+        var sandbox = host.Fixture;
         sandbox.WriteFile("/run/example.ps1", Script(page, examples));
         sandbox.Run("mkdir", "-p", "/srv/device").Succeeded();
         var result = sandbox.Run(
@@ -37,20 +59,18 @@ public sealed class ExampleTests(OwnSandbox host) : IClassFixture<OwnSandbox>
         List<string> problems = [];
         foreach (var (example, run) in examples.Zip(runs))
         {
-            if (Problem(page, example, run) is { } problem)
-                problems.Add($"'{example.Title}' {problem}");
+            if (problemOf(example, run) is { } problem)
+                problems.Add($"{page}: '{example.Title}' {problem}");
         }
 
-        Assert.True(problems.Count == 0, $"{page.FileName}: {string.Join($"\n\n{page.FileName}: ", problems)}\n--- warnings and errors\n{result.StdErr}");
-        Assert.SkipWhen(
-            examples.Count < page.Examples.Count,
-            $"{examples.Count} examples did what they show. NOT run: {string.Join("; ", NotRun.Where(e => e.Key.StartsWith($"{cmdlet}: ", StringComparison.Ordinal)).Select(e => $"{e.Key}: {e.Value}"))}");
+        Assert.True(problems.Count == 0, $"{string.Join("\n\n", problems)}\n--- warnings and errors\n{result.StdErr}");
     }
 
     [Fact]
     public void What_is_prepared_or_left_out_is_an_example()
     {
-        var titles = Pages.Values.SelectMany(page => page.Examples.Select(example => $"{page.Name}: {Subject(example)}")).ToHashSet(StringComparer.Ordinal);
+        var titles = Pages.Values.SelectMany(page => page.Examples.Select(example => $"{page.Name}: {Subject(example)}"))
+            .Concat(Topics.SelectMany(topic => topic.Value.Select(section => $"{topic.Key}: {section.Title}"))).ToHashSet(StringComparer.Ordinal);
         foreach (var file in System.IO.Directory.EnumerateFiles(Path.Combine(Directory, "before")))
         {
             var script = Parser.ParseFile(file, out _, out var errors);
@@ -63,20 +83,25 @@ public sealed class ExampleTests(OwnSandbox host) : IClassFixture<OwnSandbox>
     }
 
     /// <summary>What is wrong with what an example did, or null.</summary>
-    static string? Problem(CmdletPage page, PageExample example, ExampleRun run)
+    static string? Problem(PageExample example, ExampleRun run)
     {
-        var says = string.Join('\n', example.Remarks);
-        var errors = run.Errors.Where(id => !says.Contains($"error {id}", StringComparison.Ordinal)).ToList();
-        if (errors.Count > 0)
-            return $"ends with {string.Join(", ", errors)}, which the page does not say:\n{run.Text}";
+        if (Unexpected(example, run) is { } unexpected)
+            return unexpected;
         if (example.Output is { } output)
             return ExampleText.Difference(output, run.Text) is { } difference ? $"{difference}\n--- the page\n{output}\n--- the example\n{run.Text}" : null;
 
-        var expected = says.Contains("gives nothing", StringComparison.Ordinal) ? [] : OutputTypes(example.Code);
+        var expected = example.Remarks.Any(says => says.Contains("gives nothing", StringComparison.Ordinal)) ? [] : OutputTypes(example.Code);
         if (run.Types.Count == 0)
             return expected.Count == 0 ? null : $"gives nothing, which the page does not say; its cmdlets give {string.Join(" or ", expected)}.";
         var others = run.Types.Except(expected, StringComparer.Ordinal).ToList();
         return others.Count == 0 ? null : $"gives {string.Join(", ", others.Distinct(StringComparer.Ordinal))}, which the page does not show:\n{run.Text}";
+    }
+
+    /// <summary>The errors that the page does not say, as a sentence, or null.</summary>
+    static string? Unexpected(PageExample example, ExampleRun run)
+    {
+        var errors = run.Errors.Where(id => !example.Remarks.Any(says => says.Contains($"error {id}", StringComparison.Ordinal))).ToList();
+        return errors.Count == 0 ? null : $"ends with {string.Join(", ", errors)}, which the page does not say:\n{run.Text}";
     }
 
     /// <summary>What the module's cmdlets give that come last in a pipeline: the rest of it only chooses among that.</summary>
@@ -87,9 +112,18 @@ public sealed class ExampleTests(OwnSandbox host) : IClassFixture<OwnSandbox>
             .SelectMany(page => page?.Outputs.Select(output => output.Name) ?? []),
     ];
 
-    static string Script(CmdletPage page, IEnumerable<PageExample> examples)
+    /// <summary>A section's blocks are one script: the second may use what the first has made.</summary>
+    static List<PageExample> Sections(string file) =>
+    [
+        .. new MarkdownPage(File.ReadAllText(file)).Sections(2)
+            .Select(section => new PageExample(
+                section.Heading, string.Join('\n', section.Blocks.OfType<FencedCodeBlock>().Where(block => block.Info is "powershell").Select(MarkdownPage.Code)), Output: null, Remarks: []))
+            .Where(section => section.Code.Length > 0),
+    ];
+
+    static string Script(string page, IEnumerable<PageExample> examples)
     {
-        var before = Path.Combine(Directory, "before", $"{page.Name}.ps1");
+        var before = Path.Combine(Directory, "before", $"{page}.ps1");
         List<string> lines = [$". '{Directory}/run.ps1'", File.Exists(before) ? $"$before = . '{before}'" : "$before = @{}"];
         foreach (var example in examples)
         {

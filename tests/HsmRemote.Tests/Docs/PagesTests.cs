@@ -7,17 +7,6 @@ namespace HsmRemote.Tests.Docs;
 /// <summary>That the pages say all that they promise to say.</summary>
 public sealed partial class PagesTests
 {
-    public static TheoryData<string> Cmdlets => [.. ModuleCommands.Read(Checkout.Module).Cmdlets.Keys];
-
-    [Theory]
-    [MemberData(nameof(Cmdlets))]
-    public void An_exported_cmdlet_has_a_page_with_three_examples(string cmdlet)
-    {
-        var page = CmdletPageReader.Read(cmdlet, File.ReadAllText(Path.Combine(Checkout.Pages, $"{cmdlet}.md")));
-        Assert.True(page.Examples.Count >= 3, $"{cmdlet} has {page.Examples.Count} examples.");
-        Assert.All(page.Examples, example => Assert.NotEmpty(example.Remarks));
-    }
-
     [Fact]
     public void The_troubleshooting_page_has_every_cause_and_no_other() =>
         Assert.Equal(Enum.GetNames<P11SocketCause>().Order(StringComparer.Ordinal), Rows("CAUSES").Order(StringComparer.Ordinal));
