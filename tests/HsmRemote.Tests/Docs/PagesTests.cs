@@ -7,6 +7,29 @@ namespace HsmRemote.Tests.Docs;
 /// <summary>That the pages say all that they promise to say.</summary>
 public sealed partial class PagesTests
 {
+    /// <summary>The pages, the topics and the README.</summary>
+    public static TheoryData<string> Texts => [.. Directory.EnumerateFiles(Checkout.Pages, "*.md").Append(Path.Combine(Checkout.Pages, "../../README.md")).Select(Path.GetFullPath)];
+
+    [Theory]
+    [MemberData(nameof(Texts))]
+    public void Cmdlets_and_parameters_that_a_text_names_are_there(string file)
+    {
+        var text = File.ReadAllText(file);
+        var cmdlets = Module.Cmdlets.Keys.ToHashSet(StringComparer.Ordinal);
+        Assert.All(OurNouns().Matches(text), name => Assert.Contains(name.Value, cmdlets));
+
+        // What follows a cmdlet's name in one line of code is given to it.
+        foreach (Match call in Call().Matches(text))
+        {
+            var own = Module.Cmdlets[call.Groups["cmdlet"].Value].Parameters;
+            Assert.All(ParameterName().Matches(call.Groups["rest"].Value), given => Assert.True(own.ContainsKey(given.Groups["name"].Value), $"{call.Value}: {given.Value}"));
+        }
+
+        // Anywhere else, it has to be one of some cmdlet, of hsmremote, or of build.ps1.
+        HashSet<string> known = [.. Module.Cmdlets.Values.SelectMany(cmdlet => cmdlet.Parameters.Keys), .. Others];
+        Assert.All(ParameterName().Matches(text), name => Assert.True(known.Contains(name.Groups["name"].Value), $"{Path.GetFileName(file)}: {name.Value}"));
+    }
+
     [Fact]
     public void The_troubleshooting_page_has_every_cause_and_no_other() =>
         Assert.Equal(Enum.GetNames<P11SocketCause>().Order(StringComparer.Ordinal), Rows("CAUSES").Order(StringComparer.Ordinal));
@@ -24,6 +47,12 @@ public sealed partial class PagesTests
                 Assert.True(File.Exists(Path.Combine(Checkout.Pages, $"{topic.Value}.md")), $"{page}: {topic.Value}");
         }
     }
+
+    // hsmremote's, and those of the engine's own cmdlets that the pages use.
+    static readonly string[] Others =
+        ["Command", "File", "OutputFormat", "NonInteractive", "NoProfile", "WorkingDirectory", "Full", "Examples", "Parameter", "AsSecureString", "Property", "Value"];
+
+    static readonly ModuleCommands Module = ModuleCommands.Read(Checkout.Module);
 
     /// <summary>The first column of a table of the troubleshooting page.</summary>
     static IEnumerable<string> Rows(string heading)
@@ -62,6 +91,16 @@ public sealed partial class PagesTests
         Assert.True(ids.Count > 0, $"{file}: nobody gives {helper} an ErrorId that can be seen here.");
         return ids;
     }
+
+    [GeneratedRegex(@"\b[A-Z][a-z]+-(P11|Pkcs11)[A-Z]\w*", RegexOptions.CultureInvariant | RegexOptions.ExplicitCapture, 1000)]
+    private static partial Regex OurNouns();
+
+    // Up to a pipe, a command within, the end of the statement, of the sentence, or of the code.
+    [GeneratedRegex(@"(?<!Get-Help )(?<cmdlet>\b[A-Z][a-z]+-(P11|Pkcs11)[A-Z]\w*)(?<rest> ([^`|;()\n.]|\.(?! ))*)", RegexOptions.CultureInvariant | RegexOptions.ExplicitCapture, 1000)]
+    private static partial Regex Call();
+
+    [GeneratedRegex(@"(?<![\w\-/'.:])-(?<name>[A-Z][a-z]\w+)\b", RegexOptions.CultureInvariant | RegexOptions.ExplicitCapture, 1000)]
+    private static partial Regex ParameterName();
 
     [GeneratedRegex(@"\babout_HsmRemote\w*", RegexOptions.CultureInvariant, 1000)]
     private static partial Regex Topic();
