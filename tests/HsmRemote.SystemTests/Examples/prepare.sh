@@ -46,6 +46,9 @@ if [[ -e /etc/systemd/system/tedge-p11-kit-server.socket ]]; then
     rm -rf /etc/systemd/system/tedge-p11-kit-server.* /etc/tedge-p11-kit-server
     systemctl daemon-reload
 fi
+for user in alice p11-edge; do
+    ! id $user >/dev/null 2>&1 || userdel $user
+done
 rm -rf /etc/pkcs11 /srv/lab /dev/bus
 # It is where the examples run, so it stays.
 find /srv/device -mindepth 1 -delete

@@ -7,7 +7,6 @@ $store = {
     'Serve a SoftHSM store of its own'                  = $store
     'Run as an account of its own'                      = {
         & $store
-        bash -c 'userdel p11-edge 2>/dev/null'
         Install-P11KitServer lab -Environment @{ SOFTHSM2_CONF = '/srv/lab/softhsm2.conf' }
     }
     'Allow a token that is a USB device'                = { bash -c 'mkdir -p /dev/bus/usb' }
