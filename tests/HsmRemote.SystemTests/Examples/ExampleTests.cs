@@ -115,7 +115,8 @@ public sealed class ExampleTests(OwnSandbox host) : IClassFixture<OwnSandbox>
     /// <summary>A section's blocks are one script: the second may use what the first has made.</summary>
     static List<PageExample> Sections(string file) =>
     [
-        .. new MarkdownPage(File.ReadAllText(file)).Sections(2)
+        .. new MarkdownPage(File.ReadAllText(file)).Sections(1)
+            .SelectMany(page => page.Sections(2).Prepend(page with { Blocks = [.. page.Lead] }))
             .Select(section => new PageExample(
                 section.Heading, string.Join('\n', section.Blocks.OfType<FencedCodeBlock>().Where(block => block.Info is "powershell").Select(MarkdownPage.Code)), Output: null, Remarks: []))
             .Where(section => section.Code.Length > 0),
