@@ -8,8 +8,11 @@ namespace HsmRemote.SystemTests.Examples;
 /// <remarks>In a sandbox of its own, in which every example begins from the same state; the examples of a page share one hsmremote.</remarks>
 public sealed class ExampleTests(OwnSandbox host) : IClassFixture<OwnSandbox>
 {
-    /// <summary>The one place of examples that cannot run in a sandbox, with the reason: by cmdlet and title, as 'Get-Thing: See it'.</summary>
-    static readonly Dictionary<string, string> NotRun = [];
+    /// <summary>The one place of what cannot run in a sandbox, with the reason: examples by cmdlet and title, as 'Get-Thing: See it', and topics by name.</summary>
+    static readonly Dictionary<string, string> NotRun = new(StringComparer.Ordinal)
+    {
+        ["about_HsmRemote_Validation"] = "Its commands are Pester's, which is not installed here: they are NOT run.",
+    };
 
     const char Mark = '\u001e';
 
@@ -45,7 +48,11 @@ public sealed class ExampleTests(OwnSandbox host) : IClassFixture<OwnSandbox>
 
     [Theory]
     [MemberData(nameof(TopicsWithCommands))]
-    public void Every_command_of_a_topic_runs(string topic) => RunAll(topic, Topics[topic], Unexpected);
+    public void Every_command_of_a_topic_runs(string topic)
+    {
+        Assert.SkipWhen(NotRun.TryGetValue(topic, out var reason), reason ?? "");
+        RunAll(topic, Topics[topic], Unexpected);
+    }
 
     void RunAll(string page, List<PageExample> examples, Func<PageExample, ExampleRun, string?> problemOf)
     {
@@ -70,7 +77,7 @@ public sealed class ExampleTests(OwnSandbox host) : IClassFixture<OwnSandbox>
     public void What_is_prepared_or_left_out_is_an_example()
     {
         var titles = Pages.Values.SelectMany(page => page.Examples.Select(example => $"{page.Name}: {Subject(example)}"))
-            .Concat(Topics.SelectMany(topic => topic.Value.Select(section => $"{topic.Key}: {section.Title}"))).ToHashSet(StringComparer.Ordinal);
+            .Concat(Topics.SelectMany(topic => topic.Value.Select(section => $"{topic.Key}: {section.Title}"))).Concat(Topics.Keys).ToHashSet(StringComparer.Ordinal);
         foreach (var file in System.IO.Directory.EnumerateFiles(Path.Combine(Directory, "before")))
         {
             var script = Parser.ParseFile(file, out _, out var errors);
