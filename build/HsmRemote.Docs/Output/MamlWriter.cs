@@ -100,6 +100,8 @@ static class MamlWriter
         Command + "example",
         // Get-Help sets nothing between two examples, and makes no heading of a title.
         new XElement(Maml + "title", $"-------- {example.Title} --------"),
+        // What is typed is told from what is written by it.
+        new XElement(Maml + "introduction", new XElement(Maml + "para", "PS> ")),
         new XElement(Dev + "code", example.Code),
         new XElement(Dev + "remarks", Paragraphs([.. example.Remarks, ""])));
 
