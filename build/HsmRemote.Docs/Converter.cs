@@ -40,7 +40,7 @@ static class Converter
         }
 
         if (problems.IsEmpty)
-            PageCheck.Check(cmdletPages, exported, problems);
+            PageCheck.Check(cmdletPages, [.. topics.Select(topic => topic.Name)], exported, problems);
         if (problems.IsEmpty)
             ModulePageCheck.Check(Path.Combine(pages, $"{exported.ModuleName}.md"), cmdletPages, problems);
         if (problems.IsEmpty)

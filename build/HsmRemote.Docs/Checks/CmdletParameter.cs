@@ -18,6 +18,9 @@ sealed record CmdletParameter
 
     internal required IReadOnlyList<string> AcceptedValues { get; init; }
 
+    /// <summary>The words that it takes, where its type is an enumeration.</summary>
+    internal required IReadOnlyList<string> EnumValues { get; init; }
+
     /// <summary>What its property has before anything is bound, or null when that is null or empty.</summary>
     internal required string? DefaultValue { get; init; }
 
@@ -43,6 +46,7 @@ sealed record CmdletParameter
             DontShow = parameter.Attributes.OfType<ParameterAttribute>().Any(a => a.DontShow),
             Aliases = parameter.Aliases,
             AcceptedValues = [.. parameter.Attributes.OfType<ValidateSetAttribute>().SelectMany(a => a.ValidValues)],
+            EnumValues = EnumNames(parameter.ParameterType),
             DefaultValue = Text(property?.GetValue(unbound)),
             Sets = [.. parameter.ParameterSets.Select(set => Set(set.Key, set.Value))],
         };
@@ -60,6 +64,12 @@ sealed record CmdletParameter
 
     /// <summary>That a number may be left out (Nullable) is said by IsRequired.</summary>
     static string TypeName(Type type) => (Nullable.GetUnderlyingType(type) ?? type).FullName!;
+
+    static string[] EnumNames(Type type)
+    {
+        var element = type.IsArray ? type.GetElementType()! : Nullable.GetUnderlyingType(type) ?? type;
+        return element.IsEnum ? Enum.GetNames(element) : [];
+    }
 
     static string? Text(object? value) => value switch
     {

@@ -8,8 +8,11 @@ namespace HsmRemote.Docs.Checks;
 /// <summary>Holds the pages against the cmdlets: what differs would be a lie in Get-Help.</summary>
 static partial class PageCheck
 {
-    internal static void Check(IReadOnlyList<CmdletPage> pages, ModuleCommands exported, Problems problems)
+    const int FewestExamples = 3;
+
+    internal static void Check(IReadOnlyList<CmdletPage> pages, IReadOnlyList<string> topics, ModuleCommands exported, Problems problems)
     {
+        var files = pages.Select(page => page.Name).Concat(topics).Select(name => $"{name}.md").ToHashSet(StringComparer.Ordinal);
         foreach (var cmdlet in exported.Cmdlets.Keys.Except(pages.Select(page => page.Name), StringComparer.Ordinal))
             problems.Add($"{cmdlet}.md", $"{exported.ModuleName} exports {cmdlet}, and there is no such page.");
         foreach (var page in pages)
@@ -18,6 +21,11 @@ static partial class PageCheck
                 Check(page, cmdlet, exported, problems);
             else
                 problems.Add(page.FileName, $"{exported.ModuleName} exports no cmdlet {page.Name}.");
+            foreach (var link in page.Links.Where(link => link.Url.EndsWith(".md", StringComparison.Ordinal)))
+            {
+                if (!files.Contains(link.Url) || !string.Equals(link.Url, $"{link.Text}.md", StringComparison.Ordinal))
+                    problems.Add(page.FileName, $"the related link '{link.Text}' leads to {link.Url}, and has to lead to a page of that name that is there.");
+            }
         }
     }
 
@@ -36,8 +44,28 @@ static partial class PageCheck
         }
 
         SameNames(page, "the types of OUTPUTS", page.Outputs.Select(o => o.Name), cmdlet.OutputType.Select(o => o.Name), problems);
-        foreach (var example in page.Examples)
+        CheckInputs(page, cmdlet, problems);
+        if (page.Examples.Count < FewestExamples)
+            problems.Add(page.FileName, $"it has {page.Examples.Count} examples, and needs {FewestExamples}.");
+        foreach (var (index, example) in page.Examples.Index())
+        {
+            if (!example.Title.StartsWith($"Example {index + 1}: ", StringComparison.Ordinal))
+                problems.Add(page.FileName, $"'{example.Title}' has to begin with 'Example {index + 1}: '.");
+            if (example.Remarks.Count == 0)
+                problems.Add(page.FileName, $"'{example.Title}' says nothing about what comes of it.");
             CheckExample(page, example, exported, problems);
+        }
+    }
+
+    /// <summary>That INPUTS has what can be piped in as a whole; what is taken by the name of a property may come from anything.</summary>
+    static void CheckInputs(CmdletPage page, CmdletInfo cmdlet, Problems problems)
+    {
+        foreach (var parameter in cmdlet.Parameters.Values.Where(p => p.ParameterSets.Values.Any(set => set.ValueFromPipeline)))
+        {
+            var type = parameter.ParameterType.IsArray ? parameter.ParameterType.GetElementType()! : parameter.ParameterType;
+            if (!page.Inputs.Any(input => string.Equals(input.Name, type.FullName, StringComparison.Ordinal)))
+                problems.Add(page.FileName, $"INPUTS lacks {type.FullName}, which -{parameter.Name} takes from the pipeline.");
+        }
     }
 
     static void CheckSyntax(CmdletPage page, CmdletInfo cmdlet, Problems problems)
@@ -57,6 +85,8 @@ static partial class PageCheck
         var what = $"-{parameter.Name}:";
         if (parameter.Description.Count == 0)
             problems.Add(page.FileName, $"{what} it has no description.");
+        foreach (var word in real.EnumValues.Where(word => !parameter.Description.Any(paragraph => paragraph.Contains(word, StringComparison.Ordinal))))
+            problems.Add(page.FileName, $"{what} its description does not say what {word} is.");
         Same(page, $"{what} Type", facts.Type, real.Type, problems);
         Same(page, $"{what} SupportsWildcards", facts.SupportsWildcards, real.SupportsWildcards, problems);
         Same(page, $"{what} DontShow", facts.DontShow, real.DontShow, problems);

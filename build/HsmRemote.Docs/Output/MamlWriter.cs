@@ -30,7 +30,7 @@ static class MamlWriter
             Description([page.Synopsis])),
         Description(page.Description),
         new XElement(Command + "syntax", page.Syntax.Keys.Select(set => SyntaxItem(page, set))),
-        new XElement(Command + "parameters", page.Parameters.OrderBy(p => p.Name, StringComparer.Ordinal).Select(p => Parameter(p, p.Facts.ParameterSets[0], inSyntax: false))),
+        new XElement(Command + "parameters", page.Parameters.OrderBy(p => p.Name, StringComparer.Ordinal).Select(p => Parameter(p, InAnySet(p.Facts.ParameterSets), inSyntax: false))),
         new XElement(Command + "inputTypes", page.Inputs.Select(type => Type("inputType", type))),
         new XElement(Command + "returnValues", page.Outputs.Select(type => Type("returnValue", type))),
         new XElement(Maml + "alertSet", new XElement(Maml + "alert", Paragraphs(page.Notes))),
@@ -70,6 +70,15 @@ static class MamlWriter
             new XElement(Dev + "defaultValue", parameter.Facts.DefaultValue.Length == 0 ? "None" : parameter.Facts.DefaultValue));
     }
 
+    /// <summary>What holds for a parameter when nothing is said of the set.</summary>
+    static ParameterSetFacts InAnySet(IReadOnlyList<ParameterSetFacts> sets) => new()
+    {
+        IsRequired = sets.All(set => set.IsRequired),
+        Position = string.Join(", ", sets.Select(set => set.Position).Distinct(StringComparer.Ordinal)),
+        ValueFromPipeline = sets.Any(set => set.ValueFromPipeline),
+        ValueFromPipelineByPropertyName = sets.Any(set => set.ValueFromPipelineByPropertyName),
+    };
+
     static string PipelineInput(ParameterSetFacts set)
     {
         List<string> ways = [];
@@ -91,6 +100,8 @@ static class MamlWriter
         Command + "example",
         // Get-Help sets nothing between two examples, and makes no heading of a title.
         new XElement(Maml + "title", $"-------- {example.Title} --------"),
+        // What is typed is told from what is written by it.
+        new XElement(Maml + "introduction", new XElement(Maml + "para", "PS> ")),
         new XElement(Dev + "code", example.Code),
         new XElement(Dev + "remarks", Paragraphs([.. example.Remarks, ""])));
 

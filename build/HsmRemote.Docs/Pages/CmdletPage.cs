@@ -32,8 +32,9 @@ sealed record CmdletPage
 /// <summary>An example.</summary>
 /// <param name="Title">Its heading.</param>
 /// <param name="Code">What is typed.</param>
+/// <param name="Output">What it writes, as a block of ```output shows it, or null where there is none.</param>
 /// <param name="Remarks">What comes of it, as paragraphs; one of several lines is output, to be left as it is.</param>
-sealed record PageExample(string Title, string Code, IReadOnlyList<string> Remarks);
+sealed record PageExample(string Title, string Code, string? Output, IReadOnlyList<string> Remarks);
 
 /// <summary>A parameter.</summary>
 sealed record PageParameter(string Name, IReadOnlyList<string> Description, ParameterFacts Facts);

@@ -70,7 +70,10 @@ static class CmdletPageReader
     {
         var code = section.Blocks.OfType<FencedCodeBlock>().FirstOrDefault(block => block.Info is "powershell")
             ?? throw new PageException($"line {section.Line}: '{section.Heading}' has no block of ```powershell.");
-        return new(section.Heading, MarkdownPage.Code(code), MarkdownPage.Paragraphs(section.Blocks.Where(block => block != code)));
+        var output = section.Blocks.OfType<FencedCodeBlock>().FirstOrDefault(block => block.Info is "output");
+        return new(
+            section.Heading, MarkdownPage.Code(code), output is null ? null : MarkdownPage.Code(output),
+            MarkdownPage.Paragraphs(section.Blocks.Where(block => block != code)));
     }
 
     static PageParameter Parameter(MarkdownSection section)

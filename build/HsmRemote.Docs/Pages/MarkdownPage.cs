@@ -89,7 +89,7 @@ sealed class MarkdownPage
             text.Append(inline switch
             {
                 LiteralInline literal => literal.Content.ToString(),
-                CodeInline code => code.Content,
+                CodeInline code => Quoted(code.Content),
                 LineBreakInline => " ",
                 LinkInline link => Text(link),
                 EmphasisInline emphasis => Text(emphasis),
@@ -101,6 +101,9 @@ sealed class MarkdownPage
 
         return text.ToString();
     }
+
+    /// <summary>Code of several words is told from the sentence that it stands in by quotes.</summary>
+    static string Quoted(string code) => !code.Contains(' ', StringComparison.Ordinal) ? code : code.Contains('\'', StringComparison.Ordinal) ? $"\"{code}\"" : $"'{code}'";
 
     internal static PageException NotForHelp(Block block) =>
         new($"line {block.Line + 1}: a {block.GetType().Name} cannot be shown as plain text.");

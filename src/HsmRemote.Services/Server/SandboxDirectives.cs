@@ -13,7 +13,7 @@ static class SandboxDirectives
     static readonly string[] Homes = ["/home", "/root", "/run/user"];
 
     // What root may read without any capability, and no module should.
-    static readonly string[] Secrets = ["/etc/shadow", "/etc/gshadow", "/etc/ssh", "/etc/ssl/private"];
+    static readonly string[] Secrets = ["/etc/shadow", "/etc/shadow-", "/etc/gshadow", "/etc/gshadow-", "/etc/ssh", "/etc/ssl/private"];
 
     // Root may write to much of it without a capability, and so have the kernel run programs. Hidden whole, it takes the place
     // of ProtectKernelTunables= and ProtectControlGroups=, of which the first alone is a fifth of what the sandbox costs a

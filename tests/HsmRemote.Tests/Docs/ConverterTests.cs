@@ -50,6 +50,13 @@ public sealed class ConverterTests : IDisposable
     [InlineData("Get-P11KitServer.md", "SupportsWildcards: true", "SupportsWildcards: false", "-Name: SupportsWildcards is 'False' in the page and 'True' in the cmdlet.")]
     [InlineData("Get-Pkcs11Token.md", "- Name: Socket\n", "- Name: Path\n", "-SocketPath: ParameterSets is 'Path' in the page and 'Socket' in the cmdlet.")]
     [InlineData("Get-Pkcs11Token.md", "### Server\n", "### Instance\n", "the sets of SYNTAX is 'Instance, Module, ModuleObject, Socket' in the page and 'Module, ModuleObject, Server, Socket' in the cmdlet.")]
+    [InlineData("Get-Pkcs11Token.md", "ValueFromPipeline: true", "ValueFromPipeline: false", "-InputObject: in ModuleObject: ValueFromPipeline is 'False' in the page and 'True' in the cmdlet.")]
+    [InlineData("Get-Pkcs11Token.md", "### HsmRemote.Pkcs11Module\n", "### HsmRemote.Pkcs11Object\n", "INPUTS lacks HsmRemote.Pkcs11Module, which -InputObject takes from the pipeline.")]
+    [InlineData(Page, "DontShow: false", "DontShow: true", "-Name: DontShow is 'True' in the page and 'False' in the cmdlet.")]
+    [InlineData(Page, "AcceptedValues: []", "AcceptedValues: [edge]", "-Name: AcceptedValues is 'edge' in the page and '' in the cmdlet.")]
+    [InlineData(Page, "PerConnection, Daemon or Acceptor. The", "PerConnection or Daemon. The", "-Mode: its description does not say what Acceptor is.")]
+    [InlineData(Page, "[Test-P11Socket](Test-P11Socket.md)", "[Test-Socket](Test-Socket.md)", "the related link 'Test-Socket' leads to Test-Socket.md, and has to")]
+    [InlineData(Page, "### Example 2: ", "### Example 3: ", "'Example 3: See what would be done' has to begin with 'Example 2: '.")]
     [InlineData("Set-P11TargetUri.md", "IsRequired: true", "IsRequired: false", "-Name: in (All): IsRequired is 'False' in the page and 'True' in the cmdlet.")]
     public void What_differs_is_named(string page, string old, string replacement, string problem)
     {
@@ -67,6 +74,20 @@ public sealed class ConverterTests : IDisposable
     {
         pages.Replace(Page, old, replacement);
         Assert.StartsWith($"{Page}: {problem}", Assert.Single(pages.Convert()), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Less_than_three_examples_are_named()
+    {
+        pages["Get-P11ContainerConfig.md"] = Regex.Replace(pages["Get-P11ContainerConfig.md"], "### Example 3.*?(?=## )", "", RegexOptions.Singleline, TimeSpan.FromSeconds(1));
+        Assert.Equal("Get-P11ContainerConfig.md: it has 2 examples, and needs 3.", Assert.Single(pages.Convert()));
+    }
+
+    [Fact]
+    public void An_example_that_nothing_is_said_of_is_named()
+    {
+        pages["Get-P11ContainerConfig.md"] = Regex.Replace(pages["Get-P11ContainerConfig.md"], "(?<=### Example 2[^`]*```powershell[^`]*```\n).*?(?=### )", "\n", RegexOptions.Singleline, TimeSpan.FromSeconds(1));
+        Assert.Equal("Get-P11ContainerConfig.md: 'Example 2: Look at all containers' says nothing about what comes of it.", Assert.Single(pages.Convert()));
     }
 
     [Fact]

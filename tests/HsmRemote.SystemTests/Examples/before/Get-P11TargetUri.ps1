@@ -1,0 +1,3 @@
+@{
+    'Find instances that expose nothing' = { Install-P11KitServer lab }
+}

@@ -1,0 +1,3 @@
+@{
+    'See why a module is not used' = { Register-Pkcs11Module opensc-pkcs11 -Disabled }
+}

@@ -1,0 +1,71 @@
+# Runs in hsmremote in the sandbox. ExampleTests.cs writes what calls Invoke-Example, and reads what it writes: the text of each
+# example between two lines that begin with a mark, the second with the types of its objects and the identifiers of its errors.
+$ErrorActionPreference = 'Stop'
+$mark = [char] 0x1e
+
+# What the preparations in before/ call.
+
+# Holds a connection to edge as a user of a container would, until the next example.
+function Connect-User([uint32] $Uid, [string] $Unit = "example-$Uid") {
+    $report = systemd-run --quiet --collect --unit=$Unit setpriv --reuid=$Uid --regid=992 --clear-groups /run/examples/app UNIX-CONNECT:/run/edge/pkcs11 PIPE 2>&1
+    if ($LASTEXITCODE) { throw "the user $Uid did not connect: $report" }
+    Wait-Until { Get-P11KitConnection edge | Where-Object UserId -EQ $Uid }
+}
+
+# Starts a container of debian:12 with the sandbox's programs, until the next example.
+function Start-Container([string] $Name, [string[]] $Options, [string[]] $Command = ('sleep', '600')) {
+    bash -c 'touch /run/examples/containers'
+    $report = podman run --detach --network=none --name $Name --volume /usr:/usr:ro --volume /run/examples/app:/app:ro @Options debian:12 @Command 2>&1
+    if ($LASTEXITCODE) { throw "the container $Name did not start: $report" }
+}
+
+function Wait-Until([scriptblock] $Condition) {
+    foreach ($i in 1..200) {
+        if (& $Condition) { return }
+        [Threading.Thread]::Sleep(50)
+    }
+    throw "Not within 10 s: $Condition"
+}
+
+# The state in which every example begins.
+function Reset-Sandbox {
+    Get-P11KitServer | Where-Object { $_.IsManaged -and ($_.Name -ne 'edge' -or $_.Scope -eq 'User') } | Uninstall-P11KitServer | Out-Null
+    $report = bash "$PSScriptRoot/prepare.sh" 2>&1
+    if ($LASTEXITCODE) { throw "prepare.sh: $report" }
+    # An instance that came without its group's number is made anew: a group is never renumbered.
+    bash -c '[[ $(getent group hsm) == hsm:*:992:* ]]'
+    if ($LASTEXITCODE) { Uninstall-P11KitServer edge | Out-Null }
+    $edge = @{
+        Name = 'edge'; Mode = 'PerConnection'; Group = 'hsm'; GroupId = 992; SocketMode = '0660'; ServiceUser = 'root'
+        TargetUri = (Get-Pkcs11Token edge-token).Uri; AllowPath = @(); AllowDevice = @(); Environment = @{}
+    }
+    Install-P11KitServer @edge | Out-Null
+    Start-P11KitServer edge | Out-Null
+}
+
+function Invoke-Example([string] $Title, [scriptblock] $Before, [string] $Code) {
+    [Console]::Out.WriteLine("${mark}begin $Title")
+    $types = [Collections.Generic.List[string]]::new()
+    $errors = [Collections.Generic.List[string]]::new()
+    try {
+        Reset-Sandbox
+        if ($Before) { & $Before | Out-Null }
+    }
+    catch { $errors.Add("(before):`u{a0}$($_ -replace "\s", "`u{a0}")") }
+    if (-not $errors) {
+        $global:LASTEXITCODE = 0
+        try {
+            # As at a prompt: what fails is told, and what comes behind it goes on.
+            & { $ErrorActionPreference = 'Continue'; & ([scriptblock]::Create($Code)) } 2>&1 | ForEach-Object {
+                # What a program writes to its standard error is no error.
+                if ($null -eq $_) { return }
+                if ($_ -isnot [Management.Automation.ErrorRecord]) { $types.Add($_.GetType().FullName) }
+                elseif ($_.FullyQualifiedErrorId -notlike 'NativeCommandError*') { $errors.Add($_.FullyQualifiedErrorId.Split(',')[0]) }
+                $_
+            } | Out-Default
+        }
+        catch { $errors.Add($_.FullyQualifiedErrorId.Split(',')[0]); $_ | Out-Default }
+        if ($global:LASTEXITCODE) { $errors.Add("status$global:LASTEXITCODE") }
+    }
+    [Console]::Out.WriteLine("${mark}end|$($types -join ' ')|$($errors -join ' ')")
+}
