@@ -1,4 +1,5 @@
 using System.Management.Automation;
+using System.Reflection;
 using System.Text;
 
 namespace HsmRemote.Commands;
@@ -6,10 +7,19 @@ namespace HsmRemote.Commands;
 /// <summary>What the cmdlets share that change something: a plan is made, shown or asked about as a whole, and applied.</summary>
 public abstract class ChangeCommand : HsmRemoteCommand
 {
+    readonly List<Change> asked = [];
+
     bool IsWhatIf =>
         MyInvocation.BoundParameters.TryGetValue("WhatIf", out var given)
             ? LanguagePrimitives.IsTrue(given)
             : LanguagePrimitives.IsTrue(SessionState.PSVariable.GetValue("WhatIfPreference"));
+
+    /// <summary>Whether there will be a question, as ShouldProcess decides it: -Confirm, or $ConfirmPreference at or below the command's own impact.</summary>
+    bool IsAsked =>
+        MyInvocation.BoundParameters.TryGetValue("Confirm", out var given)
+            ? LanguagePrimitives.IsTrue(given)
+            : LanguagePrimitives.TryConvertTo<ConfirmImpact>(SessionState.PSVariable.GetValue("ConfirmPreference"), out var preference)
+                && preference != ConfirmImpact.None && preference <= GetType().GetCustomAttribute<CmdletAttribute>()!.ConfirmImpact;
 
     /// <summary>Whether what it changes is the host's. False also where that depends on the instance, so that root is asked for by RequireRights.</summary>
     private protected virtual bool NeedsRoot => true;
@@ -42,40 +52,103 @@ public abstract class ChangeCommand : HsmRemoteCommand
     /// <param name="what">What it is for, as a title.</param>
     /// <param name="scope">Whose the instance is; null: the one that there is.</param>
     private protected void Carry(
-        string name, Func<IReporter, CancellationToken, Task<IChangePlan>> plan, string what, P11KitServerScope? scope)
+        string name, Func<IReporter, CancellationToken, Task<IChangePlan>> plan, string what, P11KitServerScope? scope) => Carry(new Change(what, plan, new(name, scope)));
+
+    /// <summary>Plans what concerns no instance, and carries it out.</summary>
+    /// <param name="plan">Makes the plan.</param>
+    /// <param name="what">What it is for, as a title.</param>
+    private protected void Carry(Func<IReporter, CancellationToken, Task<IChangePlan>> plan, string what) => Carry(new Change(what, plan, null));
+
+    /// <summary>Who overrides it calls it last: a question is about all that came through the pipeline.</summary>
+    protected override void EndProcessing()
     {
-        // Who only looks waits for nobody. Who is asked keeps the others waiting: the answer is to what was shown.
-        using var held = IsWhatIf ? null : Await((reporter, cancellation) => Services.Servers.LockAsync(name, scope, reporter, cancellation), leave: false);
-        Carry(Await(plan), what);
+        if (asked.Count > 0)
+            AskAndCarry();
     }
 
-    /// <summary>Makes a plan come true, unless -WhatIf or an answer says no, and writes what came of it.</summary>
-    private protected void Carry(IChangePlan plan, string what)
+    void Carry(Change change)
     {
-        using (plan)
+        if (IsAsked && !IsWhatIf)
         {
-            var isWhatIf = IsWhatIf;
-            if (plan.Changes.Count == 0)
-                WriteVerbose($"{what}: nothing to do.");
-            // One question for the whole plan, and one list of what it would change.
-            else if (ShouldProcess(
-                isWhatIf ? Describe(plan, what, withDifferences: true) : $"{what}: changes: {plan.Changes.Count}",
-                $"{Describe(plan, what, withDifferences: false)}\nGo on?", "Confirm"))
-            {
-                Await<object?>(
-                    async (reporter, cancellation) =>
-                    {
-                        await plan.ApplyAsync(reporter, cancellation);
-                        return null;
-                    },
-                    leave: false);
-            }
-            else if (!isWhatIf)
-                return;
+            asked.Add(change);
+            return;
+        }
 
-            WriteObject(Result(plan, isWhatIf));
+        // Who only looks waits for nobody.
+        using var held = IsWhatIf || change.Instance is not { } instance ? null : Lock(instance);
+        using var plan = Await(change.Plan);
+        if (plan.Changes.Count == 0)
+            WriteVerbose($"{change.What}: nothing to do.");
+        else if (ShouldProcess(IsWhatIf ? Describe(plan, change.What, withDifferences: true) : $"{change.What}: changes: {plan.Changes.Count}", "", ""))
+            Apply(plan);
+        else if (!IsWhatIf)
+            return;
+        WriteObject(Result(plan, IsWhatIf));
+    }
+
+    /// <summary>Plans all that came, asks once, and carries it out. Other runs wait until it is answered: the answer is to what was shown.</summary>
+    void AskAndCarry()
+    {
+        List<IDisposable> held = [];
+        List<(Change Change, IChangePlan Plan)> planned = [];
+        try
+        {
+            // In one order, or two runs could wait for each other.
+            foreach (var instance in asked.Select(change => change.Instance).OfType<Instance>().Distinct().OrderBy(instance => $"{instance.Name} {instance.Scope}", StringComparer.Ordinal))
+                held.Add(Lock(instance));
+            foreach (var change in asked)
+                Attempt(() => planned.Add((change, Await(change.Plan))));
+
+            var wanted = planned.Where(p => p.Plan.Changes.Count > 0).ToList();
+            var isAgreed = wanted.Count > 0 && ShouldProcess(
+                $"{string.Join("; ", wanted.Select(p => p.Change.What))}: changes: {wanted.Sum(p => p.Plan.Changes.Count)}",
+                $"{string.Join('\n', wanted.Select(p => Describe(p.Plan, p.Change.What, withDifferences: false)))}\nGo on?", "Confirm");
+            var isFirst = true;
+            foreach (var (change, plan) in planned)
+            {
+                if (plan.Changes.Count == 0)
+                {
+                    WriteVerbose($"{change.What}: nothing to do.");
+                    WriteObject(Result(plan, isWhatIf: false));
+                }
+                else if (isAgreed)
+                {
+                    // What one has changed may leave less, or more, for the next: a group that both have is made once, and goes with the last.
+                    Attempt(() => ApplyAsked(change, plan, again: !isFirst));
+                    isFirst = false;
+                }
+            }
+        }
+        catch (HsmRemoteException e)
+        {
+            // Nothing is asked, and nothing changed, when one of them is busy.
+            WriteError(ToErrorRecord(e));
+        }
+        finally
+        {
+            foreach (var (_, plan) in planned)
+                plan.Dispose();
+            held.ForEach(instance => instance.Dispose());
         }
     }
+
+    void ApplyAsked(Change change, IChangePlan plan, bool again)
+    {
+        using var renewed = again ? Await(change.Plan) : null;
+        Apply(renewed ?? plan);
+        WriteObject(Result(renewed ?? plan, isWhatIf: false));
+    }
+
+    IDisposable Lock(Instance instance) =>
+        Await((reporter, cancellation) => Services.Servers.LockAsync(instance.Name, instance.Scope, reporter, cancellation), leave: false);
+
+    void Apply(IChangePlan plan) => Await<object?>(
+        async (reporter, cancellation) =>
+        {
+            await plan.ApplyAsync(reporter, cancellation);
+            return null;
+        },
+        leave: false);
 
     /// <summary>What came of a plan that was carried out or, with -WhatIf, shown.</summary>
     private protected virtual P11ChangeResult Result(IChangePlan plan, bool isWhatIf) => new()
@@ -101,4 +174,10 @@ public abstract class ChangeCommand : HsmRemoteCommand
 
         return text.ToString();
     }
+
+    /// <summary>An instance, for its lock.</summary>
+    readonly record struct Instance(string Name, P11KitServerScope? Scope);
+
+    /// <summary>Something to be changed, and how its plan is made.</summary>
+    sealed record Change(string What, Func<IReporter, CancellationToken, Task<IChangePlan>> Plan, Instance? Instance);
 }
