@@ -79,7 +79,7 @@ public abstract class ChangeCommand : HsmRemoteCommand
         using var plan = Await(change.Plan);
         if (plan.Changes.Count == 0)
             WriteVerbose($"{change.What}: nothing to do.");
-        else if (ShouldProcess(IsWhatIf ? Describe(plan, change.What, withDifferences: true) : $"{change.What}: changes: {plan.Changes.Count}", "", ""))
+        else if (ShouldProcess(IsWhatIf ? Show(plan, change.What) : $"{change.What}: changes: {plan.Changes.Count}", "", ""))
             Apply(plan);
         else if (!IsWhatIf)
             return;
@@ -102,7 +102,7 @@ public abstract class ChangeCommand : HsmRemoteCommand
             var wanted = planned.Where(p => p.Plan.Changes.Count > 0).ToList();
             var isAgreed = wanted.Count > 0 && ShouldProcess(
                 $"{string.Join("; ", wanted.Select(p => p.Change.What))}: changes: {wanted.Sum(p => p.Plan.Changes.Count)}",
-                $"{string.Join('\n', wanted.Select(p => Describe(p.Plan, p.Change.What, withDifferences: false)))}\nGo on?", "Confirm");
+                $"{string.Join('\n', wanted.Select(p => Describe(p.Plan, p.Change.What)))}\nGo on?", "Confirm");
             var isFirst = true;
             foreach (var (change, plan) in planned)
             {
@@ -159,21 +159,36 @@ public abstract class ChangeCommand : HsmRemoteCommand
         WhatIf = isWhatIf,
     };
 
-    static string Describe(IChangePlan plan, string what, bool withDifferences)
+    /// <summary>A plan in words: what it is for, and each change in a line.</summary>
+    static string Describe(IChangePlan plan, string what) => $"{what}:{string.Concat(plan.Changes.Select(change => $"\n  {change.Description}"))}";
+
+    /// <summary>A plan with what becomes of the files, in colour where the host has colour.</summary>
+    string Show(IChangePlan plan, string what)
     {
         var text = new StringBuilder($"{what}:");
         foreach (var change in plan.Changes)
         {
-            text.Append("\n  ").Append(change.Description);
-            if (withDifferences && change.Difference is { } difference)
-            {
-                foreach (var line in difference.Split('\n'))
-                    text.Append("\n      ").Append(line);
-            }
+            Append("  ", change.Description, Colour(change.Kind));
+            foreach (var line in change.Difference?.Split('\n') ?? [])
+                Append("      ", line, line is ['+', ..] ? Green : line is ['-', ..] ? Red : line is ['@', ..] ? Cyan : "");
         }
 
         return text.ToString();
+
+        void Append(string indent, string line, string colour) =>
+            text.Append('\n').Append(indent).Append(Host.UI.SupportsVirtualTerminal && colour.Length > 0 ? $"{colour}{line}{Reset}" : line);
     }
+
+    // As $PSStyle has them, which those that compile for older versions than 7.2 do not see.
+    const string Red = "\e[31m", Green = "\e[32m", Yellow = "\e[33m", Cyan = "\e[36m", Reset = "\e[0m";
+
+    /// <summary>Green for what comes, red for what goes, yellow for what becomes another.</summary>
+    static string Colour(ChangeKind kind) => kind switch
+    {
+        ChangeKind.RemoveDirectory or ChangeKind.RemoveFile or ChangeKind.RemoveGroup or ChangeKind.DisableUnit or ChangeKind.StopUnit or ChangeKind.EndProcess => Red,
+        ChangeKind.ReplaceFile or ChangeKind.ReloadManager or ChangeKind.RestartUnit => Yellow,
+        _ => Green,
+    };
 
     /// <summary>An instance, for its lock.</summary>
     readonly record struct Instance(string Name, P11KitServerScope? Scope);
