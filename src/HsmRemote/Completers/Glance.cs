@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using HsmRemote.Commands;
 
 namespace HsmRemote.Completers;
 
@@ -6,8 +7,8 @@ namespace HsmRemote.Completers;
 /// Looks for what takes a while, for no longer than a key may take to answer. A look that takes longer goes on by itself, and what
 /// it finds is there for the next TAB.
 /// </summary>
-/// <param name="look">Looks; it ends by itself.</param>
-sealed class Glance<T>(Func<Task<IReadOnlyList<T>>> look)
+/// <param name="look">Looks with an environment; it ends by itself.</param>
+sealed class Glance<T>(Func<IReadOnlyDictionary<string, string>, Task<IReadOnlyList<T>>> look)
 {
     /// <summary>How long TAB waits: with what the engine itself takes, less than 150 ms.</summary>
     static readonly TimeSpan Patience = TimeSpan.FromMilliseconds(100);
@@ -16,35 +17,49 @@ sealed class Glance<T>(Func<Task<IReadOnlyList<T>>> look)
     static readonly TimeSpan Lifetime = TimeSpan.FromSeconds(30);
 
     readonly Lock changing = new();
-    Task<IReadOnlyList<T>>? underWay;
-    IReadOnlyList<T> found = [];
-    long foundAt;
+    Look? underWay;
+    Look? last;
 
     /// <summary>What is there, or was when it was last looked; nothing when that is not known yet.</summary>
     internal IReadOnlyList<T> Values()
     {
-        Task<IReadOnlyList<T>> current;
+        var environment = GetPkcs11TokenCommand.SessionEnvironment();
+        Look current;
         lock (changing)
-            current = underWay ??= Task.Run(LookAsync);
-        if (Task.WhenAny(current, Task.Delay(Patience)).GetAwaiter().GetResult() == current)
-            return current.GetAwaiter().GetResult();
+        {
+            // What the session has set since may lead elsewhere, to another store of tokens for example.
+            if (underWay is null || !underWay.IsIn(environment))
+                underWay = new(environment, Task.Run(() => look(environment)));
+            current = underWay;
+        }
+
+        _ = current.Values.ContinueWith(_ => End(current), CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
+        if (Task.WhenAny(current.Values, Task.Delay(Patience)).GetAwaiter().GetResult() == current.Values)
+            return current.Values.GetAwaiter().GetResult();
         lock (changing)
-            return foundAt != 0 && Stopwatch.GetElapsedTime(foundAt) < Lifetime ? found : [];
+            return last is { Values.IsCompletedSuccessfully: true } && last.IsIn(environment) && last.Age < Lifetime ? last.Values.Result : [];
     }
 
-    async Task<IReadOnlyList<T>> LookAsync()
+    void End(Look look)
     {
-        IReadOnlyList<T> values = [];
-        try
+        lock (changing)
         {
-            return values = await look();
+            look.EndedAt = Stopwatch.GetTimestamp();
+            last = look;
+            if (underWay == look)
+                underWay = null;
         }
-        finally
-        {
-            lock (changing)
-            {
-                (underWay, found, foundAt) = (null, values, Stopwatch.GetTimestamp());
-            }
-        }
+    }
+
+    sealed class Look(Dictionary<string, string> environment, Task<IReadOnlyList<T>> values)
+    {
+        internal Task<IReadOnlyList<T>> Values { get; } = values;
+
+        internal long EndedAt { get; set; }
+
+        internal TimeSpan Age => Stopwatch.GetElapsedTime(EndedAt);
+
+        internal bool IsIn(Dictionary<string, string> other) =>
+            environment.Count == other.Count && environment.All(variable => other.TryGetValue(variable.Key, out var value) && string.Equals(value, variable.Value, StringComparison.Ordinal));
     }
 }

@@ -1,5 +1,3 @@
-using HsmRemote.Commands;
-
 namespace HsmRemote.Completers;
 
 /// <summary>What completers look for that takes a while: a module may be slow, and an engine is asked in a process of its own.</summary>
@@ -13,18 +11,18 @@ static class Looks
     /// <summary>The objects that are seen without a login.</summary>
     internal static Glance<Pkcs11Object> Objects { get; } = new(FindObjectsAsync);
 
-    internal static Glance<string> Containers { get; } = new(() => AskAsync(ServiceLoader.Services.Sockets.ContainersAsync));
+    internal static Glance<string> Containers { get; } = new(_ => AskAsync(ServiceLoader.Services.Sockets.ContainersAsync));
 
-    internal static Glance<string> Images { get; } = new(() => AskAsync(ServiceLoader.Services.Containers.ImagesAsync));
+    internal static Glance<string> Images { get; } = new(_ => AskAsync(ServiceLoader.Services.Containers.ImagesAsync));
 
-    static Task<IReadOnlyList<Pkcs11Token>> FindTokensAsync() => ServiceLoader.Services.Tokens.FindAsync(
-        new Pkcs11TokenQuery { Timeout = Limit, Environment = GetPkcs11TokenCommand.SessionEnvironment() }, new Silence(), CancellationToken.None);
+    static Task<IReadOnlyList<Pkcs11Token>> FindTokensAsync(IReadOnlyDictionary<string, string> environment) => ServiceLoader.Services.Tokens.FindAsync(
+        new Pkcs11TokenQuery { Timeout = Limit, Environment = environment }, new Silence(), CancellationToken.None);
 
-    static async Task<IReadOnlyList<Pkcs11Object>> FindObjectsAsync()
+    static async Task<IReadOnlyList<Pkcs11Object>> FindObjectsAsync(IReadOnlyDictionary<string, string> environment)
     {
-        var query = new Pkcs11ObjectQuery { Timeout = Limit, Environment = GetPkcs11TokenCommand.SessionEnvironment() };
+        var query = new Pkcs11ObjectQuery { Timeout = Limit, Environment = environment };
         List<Pkcs11Object> found = [];
-        foreach (var token in await FindTokensAsync())
+        foreach (var token in await FindTokensAsync(environment))
         {
             try
             {
