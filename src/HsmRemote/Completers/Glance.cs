@@ -10,8 +10,8 @@ namespace HsmRemote.Completers;
 /// <param name="look">Looks with an environment; it ends by itself.</param>
 sealed class Glance<T>(Func<IReadOnlyDictionary<string, string>, Task<IReadOnlyList<T>>> look)
 {
-    /// <summary>How long TAB waits: with what the engine itself takes, less than 150 ms.</summary>
-    static readonly TimeSpan Patience = TimeSpan.FromMilliseconds(100);
+    /// <summary>How long TAB waits: with what the engine itself takes, less than 150 ms, also for the first TAB of a session.</summary>
+    static readonly TimeSpan Patience = TimeSpan.FromMilliseconds(80);
 
     // What was found is offered no longer than this: a token may have been pulled out since.
     static readonly TimeSpan Lifetime = TimeSpan.FromSeconds(30);
@@ -34,8 +34,8 @@ sealed class Glance<T>(Func<IReadOnlyDictionary<string, string>, Task<IReadOnlyL
         }
 
         _ = current.Values.ContinueWith(_ => End(current), CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
-        if (Task.WhenAny(current.Values, Task.Delay(Patience)).GetAwaiter().GetResult() == current.Values)
-            return current.Values.GetAwaiter().GetResult();
+        if (current.Values.Wait(Patience))
+            return current.Values.Result;
         lock (changing)
             return last is { Values.IsCompletedSuccessfully: true } && last.IsIn(environment) && last.Age < Lifetime ? last.Values.Result : [];
     }
