@@ -27,7 +27,7 @@ public sealed partial class PagesTests
         Assert.Equal(SourceErrors.All.Select(error => error.Id).Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal), Rows("ERRORS").Order(StringComparer.Ordinal));
 
     [Fact]
-    public void Every_error_says_what_in_a_sentence_and_what_to_do() => Assert.Empty(
+    public void Every_error_says_what_in_a_sentence_and_what_to_do() => Faults.None(
         SourceErrors.All.Where(error => error.Fault is not null).Select(error => $"{error.Place}: {error.Id}: {error.Fault}"));
 
     [Fact]
