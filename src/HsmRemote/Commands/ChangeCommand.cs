@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Management.Automation;
 using System.Reflection;
 using System.Text;
@@ -76,13 +77,15 @@ public abstract class ChangeCommand : HsmRemoteCommand
 
         // Who only looks waits for nobody.
         using var held = IsWhatIf || change.Instance is not { } instance ? null : Lock(instance);
-        using var plan = Await(change.Plan);
-        if (plan.Changes.Count == 0)
-            WriteVerbose($"{change.What}: nothing to do.");
-        else if (ShouldProcess(IsWhatIf ? Show(plan, change.What) : $"{change.What}: changes: {plan.Changes.Count}", "", ""))
-            Apply(plan);
-        else if (!IsWhatIf)
-            return;
+        using var plan = Plan(change);
+        if (plan.Changes.Count > 0)
+        {
+            if (ShouldProcess(IsWhatIf ? Show(plan, change.What) : $"{change.What}: changes: {plan.Changes.Count}", $"{Describe(plan, change.What)}\nGo on?", "Confirm"))
+                Apply(plan);
+            else if (!IsWhatIf)
+                return;
+        }
+
         WriteObject(Result(plan, IsWhatIf));
     }
 
@@ -93,11 +96,10 @@ public abstract class ChangeCommand : HsmRemoteCommand
         List<(Change Change, IChangePlan Plan)> planned = [];
         try
         {
-            // In one order, or two runs could wait for each other.
-            foreach (var instance in asked.Select(change => change.Instance).OfType<Instance>().Distinct().OrderBy(instance => $"{instance.Name} {instance.Scope}", StringComparer.Ordinal))
+            foreach (var instance in Instances())
                 held.Add(Lock(instance));
             foreach (var change in asked)
-                Attempt(() => planned.Add((change, Await(change.Plan))));
+                Attempt(() => planned.Add((change, Plan(change))));
 
             var wanted = planned.Where(p => p.Plan.Changes.Count > 0).ToList();
             var isAgreed = wanted.Count > 0 && ShouldProcess(
@@ -107,10 +109,7 @@ public abstract class ChangeCommand : HsmRemoteCommand
             foreach (var (change, plan) in planned)
             {
                 if (plan.Changes.Count == 0)
-                {
-                    WriteVerbose($"{change.What}: nothing to do.");
                     WriteObject(Result(plan, isWhatIf: false));
-                }
                 else if (isAgreed)
                 {
                     // What one has changed may leave less, or more, for the next: a group that both have is made once, and goes with the last.
@@ -132,12 +131,38 @@ public abstract class ChangeCommand : HsmRemoteCommand
         }
     }
 
+    /// <summary>The instances that are asked about, each once, in one order: or two runs could wait for each other, and one for itself.</summary>
+    IEnumerable<Instance> Instances() =>
+        asked.Select(change => change.Instance).OfType<Instance>().Distinct()
+            .GroupBy(instance => instance.Name, StringComparer.Ordinal)
+            .OrderBy(same => same.Key, StringComparer.Ordinal)
+            // Where it was said whose it is, that is the one that is meant by the name alone, too.
+            .SelectMany(same => same.Any(one => one.Scope is not null) ? same.Where(one => one.Scope is not null).OrderBy(one => one.Scope) : same.Take(1));
+
     void ApplyAsked(Change change, IChangePlan plan, bool again)
     {
-        using var renewed = again ? Await(change.Plan) : null;
+        using var renewed = again ? Plan(change) : null;
         Apply(renewed ?? plan);
         WriteObject(Result(renewed ?? plan, isWhatIf: false));
     }
+
+    IChangePlan Plan(Change change) => Await(async (reporter, cancellation) =>
+    {
+        const string Step = "Compare what is there with what is wanted";
+        var started = Stopwatch.GetTimestamp();
+        reporter.Started(Step);
+        var outcome = "failed";
+        try
+        {
+            var plan = await change.Plan(reporter, cancellation);
+            outcome = $"changes: {plan.Changes.Count}";
+            return plan;
+        }
+        finally
+        {
+            reporter.Ended(Step, outcome, Stopwatch.GetElapsedTime(started));
+        }
+    });
 
     IDisposable Lock(Instance instance) =>
         Await((reporter, cancellation) => Services.Servers.LockAsync(instance.Name, instance.Scope, reporter, cancellation), leave: false);
