@@ -1,7 +1,7 @@
 # The tasks. './build.sh TASK' finds or builds something to run this in: pwsh 7.6, or the project's own shell, which has the
 # language and the engine's own cmdlets but not Write-Host, Join-Path or Get-Content; so this file uses .NET for those.
 param(
-    [ValidateSet('Build', 'Docs', 'Test', 'Demo', 'Bench', 'Fuzz', 'Package', 'Reproduce', 'Install')]
+    [ValidateSet('Build', 'Docs', 'Test', 'Demo', 'Bench', 'Fuzz', 'Package', 'Reproduce', 'Install', 'Screenshots')]
     [string] $Task = 'Build',
 
     [string] $Configuration = 'Release'
@@ -330,6 +330,7 @@ switch ($Task) {
     'Package' { Invoke-Package }
     'Reproduce' { Invoke-Reproduction }
     'Install' { Invoke-Install }
+    'Screenshots' { Invoke-Program "$root/docs/screenshots.sh" @() }
     'Fuzz' {
         Invoke-Program (Get-Program HsmRemote.Fuzz) @()
         Invoke-Program (Get-Program HsmRemote.Fuzz) @('uris')

@@ -10,6 +10,7 @@
 #   ./build.sh Package the module for a PowerShell repository, and hsmremote with .NET for x64 and arm64, in output/packages
 #   ./build.sh Reproduce  Package, in two clones of the last commit that lie elsewhere; fails unless their bytes are the same
 #   ./build.sh Install Build, then the module to where PowerShell finds this user's own
+#   ./build.sh Screenshots   Build, then the pictures of the README, in a throwaway sandbox
 #
 # It installs the Debian packages that the task needs and the machine lacks. What a task does is in build.ps1; this only
 # finds something to run it in: pwsh 7.6 or later, or else the project's own shell.
@@ -27,6 +28,7 @@ test_packages=(
     systemd-container dbus procps # the sandbox
     podman crun mmdebstrap uidmap catatonit docker-compose # containers: those of the demo, rootless ones, pods, compose files
 )
+screenshot_packages=(p11-kit p11-kit-modules softhsm2 opensc systemd-container dbus procps python3-rich)
 bench_packages=(gcc libc6-dev libp11-kit-dev)
 
 say() { echo "build.sh: $*"; }
@@ -106,6 +108,7 @@ case ${1-} in
     Build | Docs | Package | Reproduce | Install) packages=() ;;
     Fuzz) packages=(libp11-kit0) ;;
     Test | Demo) packages=("${test_packages[@]}") ;;
+    Screenshots) packages=("${screenshot_packages[@]}") ;;
     Bench) packages=("${test_packages[@]}" "${bench_packages[@]}") ;;
     *)
         sed -n '2,/^set/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2

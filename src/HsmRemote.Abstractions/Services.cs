@@ -27,8 +27,17 @@ public interface IHsmRemoteServices
 /// <summary>Where a service says what it is doing. Safe to call from any thread.</summary>
 public interface IReporter
 {
-    /// <summary>A step, for -Verbose.</summary>
+    /// <summary>Something worth knowing, for -Verbose.</summary>
     void Verbose(string message);
+
+    /// <summary>A step begins: what is being done now, for a display of progress.</summary>
+    void Started(string step);
+
+    /// <summary>A step has ended, for -Verbose.</summary>
+    /// <param name="step">The step, as it was started.</param>
+    /// <param name="outcome">What came of it in a few words, or null.</param>
+    /// <param name="duration">How long it took.</param>
+    void Ended(string step, string? outcome, TimeSpan duration);
 
     /// <summary>Something that the administrator should know.</summary>
     void Warning(string message);

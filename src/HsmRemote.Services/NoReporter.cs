@@ -7,6 +7,14 @@ sealed class NoReporter : IReporter
     {
     }
 
+    public void Started(string step)
+    {
+    }
+
+    public void Ended(string step, string? outcome, TimeSpan duration)
+    {
+    }
+
     public void Warning(string message)
     {
     }

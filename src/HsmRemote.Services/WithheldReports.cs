@@ -9,6 +9,14 @@ sealed class WithheldReports(IReporter reporter) : IReporter
     {
     }
 
+    public void Started(string step)
+    {
+    }
+
+    public void Ended(string step, string? outcome, TimeSpan duration)
+    {
+    }
+
     public void Warning(string message) => Add(() => reporter.Warning(message));
 
     public void Error(HsmRemoteException error) => Add(() => reporter.Error(error));

@@ -75,6 +75,11 @@ internal sealed class ScriptRunner(
             HasFailed = true;
             Show(RecordOf(exception));
         }
+        finally
+        {
+            // Of a command that was stopped, which takes nothing away.
+            userInterface.ClearProgress();
+        }
     }
 
     // The record of a text that ends too early has no position, and is shown with no message for want of it.

@@ -64,6 +64,7 @@ internal sealed class Session
     private Runspace OpenRunspace(ShellHost host)
     {
         var state = InitialSessionState.CreateDefault2();
+        EngineFormat.AddTo(state);
         if (!_commandLine.NoModule)
         {
             if (!File.Exists(ModuleLocation.Manifest))

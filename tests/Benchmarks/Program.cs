@@ -1,7 +1,7 @@
 using HsmRemote.Benchmarks;
 
 // './build.sh Bench' runs this in tests/sandbox.sh. With 'client', 'import', 'objects' or 'uris' as its argument it needs neither that nor root;
-// with 'tokens' it only lists tokens.
+// with 'tokens' it only lists tokens, with 'completion' it only presses TAB.
 if (args is ["fill", var library, var pin, var count])
 {
     SoftHsmFiller.Fill(library, pin, int.Parse(count));
@@ -9,7 +9,7 @@ if (args is ["fill", var library, var pin, var count])
 }
 
 var rounds = args is [.., "--rounds", var number] ? int.Parse(number) : 40;
-var only = args is ["client" or "import" or "objects" or "socket" or "frontier" or "tokens" or "uris", ..] ? args[0] : null;
+var only = args is ["client" or "import" or "objects" or "socket" or "frontier" or "tokens" or "uris" or "completion", ..] ? args[0] : null;
 if (only is null or "uris")
     UriBenchmark.Run();
 if (only is null or "client")
@@ -20,7 +20,9 @@ if (only is null or "import")
     ImportBenchmark.Run(rounds);
 if (only is null or "tokens")
     TokenBenchmark.Run(rounds);
-if (only is "client" or "import" or "objects" or "tokens" or "uris")
+if (only is null or "completion")
+    CompletionBenchmark.Run();
+if (only is "client" or "import" or "objects" or "tokens" or "uris" or "completion")
     return;
 var loop = SocketBenchmark.Prepare();
 if (only is null or "socket")

@@ -13,6 +13,12 @@ sealed class RecordingReporter : IReporter
 
     public void Verbose(string message) => Messages.Enqueue(message);
 
+    public void Started(string step)
+    {
+    }
+
+    public void Ended(string step, string? outcome, TimeSpan duration) => Messages.Enqueue(outcome is null ? step : $"{step}: {outcome}");
+
     public void Warning(string message) => Warnings.Enqueue(message);
 
     public void Error(HsmRemoteException error) => Errors.Enqueue(error);

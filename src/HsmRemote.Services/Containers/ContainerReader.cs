@@ -11,7 +11,7 @@ static class ContainerReader
 {
     internal static async Task<P11ContainerConfig> ReadAsync(string container, string? serverName, IReporter reporter, CancellationToken cancellationToken)
     {
-        var (program, inspected) = await ContainerEngine.InspectAsync(container, cancellationToken);
+        var (program, inspected) = await InspectAsync(container, reporter, cancellationToken);
         var has = ContainerState.Of(inspected);
         var server = FindServer(container, serverName, has, reporter);
         var request = new P11ContainerRequest
@@ -30,6 +30,12 @@ static class ContainerReader
         }
 
         return Compare(container, has, SocketAccess.Of(server), facts, request, user);
+    }
+
+    static async Task<(string Program, JsonElement Container)> InspectAsync(string container, IReporter reporter, CancellationToken cancellationToken)
+    {
+        using var step = new Step(reporter, $"Ask for the container '{container}'");
+        return await ContainerEngine.InspectAsync(container, cancellationToken);
     }
 
     /// <summary>What the container has, with where that is not what it needs.</summary>

@@ -19,6 +19,7 @@ sealed record EngineFacts(
     /// <summary>What was said in a request, and for the rest, what the engine of this host says.</summary>
     internal static async Task<EngineFacts> DetectAsync(P11ContainerRequest request, IReporter reporter, CancellationToken cancellationToken)
     {
+        using var step = new Step(reporter, "Ask this host for its container engine");
         var facts = request.Engine switch
         {
             P11ContainerEngine.Podman or P11ContainerEngine.Quadlet => await AskPodmanAsync(cancellationToken) ?? OfThisHost("podman"),
@@ -35,9 +36,9 @@ sealed record EngineFacts(
         };
         if (facts.Rootless)
             facts = facts with { Owner = EngineOwner.Caller() };
-        reporter.Verbose(
-            $"The engine: {facts.Program ?? "not of this host"}, {(facts.Rootless ? "rootless" : "as root")}, "
-            + $"user namespace: {facts.UserNamespace ?? "none"}, confined by: {facts.SecurityModule}, runtime: {facts.Runtime ?? "not known"}");
+        step.Outcome =
+            $"{facts.Program ?? "not of this host"}, {(facts.Rootless ? "rootless" : "as root")}, "
+            + $"user namespace: {facts.UserNamespace ?? "none"}, confined by: {facts.SecurityModule}, runtime: {facts.Runtime ?? "not known"}";
         return facts;
     }
 

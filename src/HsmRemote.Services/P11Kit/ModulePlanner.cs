@@ -163,6 +163,7 @@ static class ModulePlanner
 
     static async Task RequireModuleAsync(ModuleEntry module, IReporter reporter, CancellationToken cancellationToken)
     {
+        using var step = new Step(reporter, $"Load {module.Path} in a process of its own") { Outcome = "failed" };
         var reading = (await new ModuleReader(isolated: true, LoadTime, new NoReporter()).ReadAsync([module], cancellationToken))[0];
         if (reading.Failure is { } failure)
         {
@@ -170,7 +171,7 @@ static class ModulePlanner
                 "ModuleDoesNotLoad", failure.Kind, failure.Failure, "Mend what the message names, or give -Force to register it all the same.", module.Path, failure);
         }
 
-        reporter.Verbose($"{module.Path} loads: {RawTokenInfo.Text(reading.Contents!.Info.LibraryDescription)}, {reading.Contents.Tokens.Count} tokens");
+        step.Outcome = $"{RawTokenInfo.Text(reading.Contents!.Info.LibraryDescription)}, tokens: {reading.Contents.Tokens.Count}";
     }
 
     /// <summary>A server's process reads the same configuration: a module that leads to its socket makes it its own client.</summary>

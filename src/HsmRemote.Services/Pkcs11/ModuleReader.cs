@@ -53,13 +53,14 @@ sealed class ModuleReader(bool isolated, TimeSpan timeout, IReporter reporter)
 
     async Task<ModuleReading> ReadAsync(ModuleEntry module, CancellationToken deadline, CancellationToken cancellationToken)
     {
-        reporter.Verbose($"Reading the module {module.Name} ({module.Location})");
+        using var step = new Step(reporter, $"Read the module {module.Name} ({module.Location})") { Outcome = "failed" };
         try
         {
             var contents = StartAsync(module, deadline);
             if (!contents.IsCompleted && await Task.WhenAny(contents, Task.Delay(Slow, deadline)) != contents && !deadline.IsCancellationRequested)
                 reporter.Warning($"The module '{module.Name}' ({module.Location}) has not answered for {Slow.TotalSeconds:0} s; it has until -TimeoutSeconds ({timeout.TotalSeconds:0.###} s).");
             var read = await contents;
+            step.Outcome = $"tokens: {read.Tokens.Count}";
             foreach (var same in read.Failures.GroupBy(failure => failure.Message, StringComparer.Ordinal))
                 reporter.Error(Failed(module, same.Count() == 1 ? same.Key : $"{same.Key.TrimEnd('.')} for {same.Count()} slots", same.First()));
             return new(module, read, null);

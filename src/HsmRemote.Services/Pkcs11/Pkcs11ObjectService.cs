@@ -14,7 +14,7 @@ sealed class Pkcs11ObjectService : IPkcs11ObjectService
     {
         using var deadline = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         deadline.CancelAfter(query.Timeout);
-        var started = TimeProvider.System.GetTimestamp();
+        using var step = new Step(reporter, $"Read the objects of '{token.Label}' ({Where(token)})") { Outcome = "failed" };
         try
         {
             var (objects, refused) = token.SocketPath is { } socket
@@ -22,7 +22,7 @@ sealed class Pkcs11ObjectService : IPkcs11ObjectService
                 : await ReadModuleAsync(token, query, deadline.Token);
             if (refused is not null)
                 throw Refused(refused, token);
-            reporter.Verbose($"'{token.Label}': {objects.Count} objects ({TimeProvider.System.GetElapsedTime(started).TotalMilliseconds:F0} ms)");
+            step.Outcome = $"objects: {objects.Count}";
             if (objects.Count >= RpcLimits.Objects)
                 reporter.Warning($"The token '{token.Label}' has {RpcLimits.Objects} objects or more. No more than these are read: ask for less, with -Type, -Label or -Id.");
             return objects;

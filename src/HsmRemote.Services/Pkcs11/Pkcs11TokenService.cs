@@ -36,7 +36,7 @@ sealed class Pkcs11TokenService : IPkcs11TokenService
         // what was plugged in since in no other way. C_WaitForSlotEvent is left alone: many modules do not have it, or
         // cannot be freed from it.
         var started = TimeProvider.System.GetTimestamp();
-        reporter.Verbose($"Waiting for a token, up to {query.Timeout.TotalSeconds:0.###} s");
+        using var step = new Step(reporter, $"Wait for a token, up to {query.Timeout.TotalSeconds:0.###} s");
         while (true)
         {
             var look = TimeProvider.System.GetTimestamp();
@@ -122,11 +122,13 @@ sealed class Pkcs11TokenService : IPkcs11TokenService
     {
         using var deadline = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         deadline.CancelAfter(query.Timeout);
+        using var step = new Step(reporter, $"Read the tokens behind {path}") { Outcome = "failed" };
         try
         {
             var contents = await ModuleReader.ReadSocketAsync(module: null, path, deadline.Token);
             foreach (var failure in contents.Failures)
                 reporter.Error(Unreadable(failure.Message, FailureKind.Unavailable, failure));
+            step.Outcome = $"tokens: {contents.Tokens.Count}";
             return contents.Tokens;
         }
         catch (Exception e) when (e is P11KitRpcException or Pkcs11ErrorException or IOException)

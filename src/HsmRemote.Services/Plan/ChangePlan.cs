@@ -42,9 +42,9 @@ sealed class ChangePlan(string name, IReadOnlyList<PlanStep> steps, IDisposable 
             try
             {
                 cancellationToken.ThrowIfCancellationRequested();
-                var started = TimeProvider.System.GetTimestamp();
+                using var step = new Step(reporter, change.Description) { Outcome = "failed" };
                 await steps[i].ApplyAsync(cancellationToken);
-                reporter.Verbose($"{change.Description} ({TimeProvider.System.GetElapsedTime(started).TotalMilliseconds:F0} ms)");
+                step.Outcome = null;
             }
             catch (Exception e)
             {
@@ -64,11 +64,12 @@ sealed class ChangePlan(string name, IReadOnlyList<PlanStep> steps, IDisposable 
     async Task<List<string>> UndoAsync(int failed, IReporter reporter)
     {
         List<string> failures = [];
+        using var undoing = new Step(reporter, "Undo what was changed");
         foreach (var step in steps.Take(steps[failed].IsUndoneWhenFailed ? failed + 1 : failed).Reverse())
             await TryAsync(step, step.UndoAsync);
         foreach (var step in steps.Where((s, i) => i <= failed || s.SettlesAlways).Reverse())
             await TryAsync(step, step.SettleAsync);
-        reporter.Verbose($"Undone: what was changed before it, with {failures.Count} failures");
+        undoing.Outcome = $"{failures.Count} failures";
         return failures;
 
         async Task TryAsync(PlanStep step, Func<Task> undo)

@@ -39,6 +39,7 @@ sealed class PlanLock : IDisposable
         var started = TimeProvider.System.GetTimestamp();
         string? waitingFor = null;
         var warned = false;
+        using var step = new Step(reporter, $"Keep other runs from '{name}'");
         while (true)
         {
             cancellationToken.ThrowIfCancellationRequested();

@@ -15,6 +15,7 @@ static class ConnectionInventory
     internal static async Task<IReadOnlyList<P11KitConnection>> ListAsync(P11KitServer server, IReporter reporter, CancellationToken cancellationToken)
     {
         List<P11KitConnection> connections = [];
+        using var step = new Step(reporter, $"Look for who is connected to '{server.Name}'");
         using (var systemd = new SystemdManager(server.Scope))
         {
             foreach (var unit in ServerDetails.Running(server, systemd))
@@ -27,6 +28,7 @@ static class ConnectionInventory
             connections = connections.ConvertAll(connection => connection is { ContainerName: null, ContainerId: { } id } ? connection with { ContainerName = names.GetValueOrDefault(id) } : connection);
         }
 
+        step.Outcome = $"connections: {connections.Count}";
         return [.. connections.OrderBy(connection => connection.ServerStartTicks).ThenBy(connection => connection.ServerProcessId)];
     }
 

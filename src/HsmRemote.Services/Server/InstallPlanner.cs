@@ -31,7 +31,7 @@ static class InstallPlanner
 
         var target = spec.TargetUri is null ? null : TargetUriPolicy.Apply(spec.TargetUri, reporter);
 
-        var packages = await PackagePlanner.PlanAsync(spec, cancellationToken);
+        var packages = await PackagePlanner.PlanAsync(spec, reporter, cancellationToken);
         var config = TargetFile.Read(spec.Name, layout.ConfigPath);
         var p11Kit = P11KitInstallation.Command(isToBeInstalled: packages is not null);
         var form = InstanceForm.Of(
@@ -40,6 +40,7 @@ static class InstallPlanner
         var unitSteps = form.Units.Select(unit => Ensure(layout, unit.Key, unit.Value)).OfType<PlanStep>().ToList();
         if (unitSteps.Count > 0)
         {
+            using var step = new Step(reporter, "Have systemd-analyze verify the units");
             // systemd complains of a program that is not there, which it will be by then.
             await UnitVerifier.VerifyAsync(
                 packages is null ? form.Units : form.Units.ToDictionary(u => u.Key, u => u.Value.Replace(p11Kit, "/bin/sh", StringComparison.Ordinal), StringComparer.Ordinal),

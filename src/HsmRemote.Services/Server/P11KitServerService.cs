@@ -52,7 +52,10 @@ sealed class P11KitServerService(IPkcs11TokenService tokens) : IP11KitServerServ
                 + "Run it as root, or have root add the user to the group systemd-journal: usermod -aG systemd-journal USER.");
         }
 
-        return ServerLog.Read(server, count);
+        using var step = new Step(reporter, $"Read the journal of '{server.Name}'");
+        var entries = ServerLog.Read(server, count);
+        step.Outcome = $"entries: {entries.Count}";
+        return entries;
     }
 
     public IReadOnlyList<string> Names() =>

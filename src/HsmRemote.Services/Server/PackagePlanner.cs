@@ -9,7 +9,7 @@ static partial class PackagePlanner
 {
     /// <summary>The step that installs what is missing, or null when nothing is.</summary>
     /// <exception cref="HsmRemoteException">A package is missing and may not be installed, or nobody knows how.</exception>
-    internal static async Task<PlanStep?> PlanAsync(P11KitServerSpec spec, CancellationToken cancellationToken)
+    internal static async Task<PlanStep?> PlanAsync(P11KitServerSpec spec, IReporter reporter, CancellationToken cancellationToken)
     {
         if (spec.Modules.FirstOrDefault(module => !PackageName().IsMatch(module)) is { } bad)
         {
@@ -25,6 +25,7 @@ static partial class PackagePlanner
             "PackageManagerUnknown", FailureKind.Unavailable,
             "The distribution in /etc/os-release is none whose package manager is known here (apt-get, dnf, zypper, apk).",
             "Install p11-kit and the modules yourself, and leave -InstallPackage and -Module out.", "/etc/os-release");
+        using var step = new Step(reporter, $"Ask {manager.Query[0]} what is installed");
         var missing = await manager.MissingAsync(
             [.. isP11KitMissing && spec.InstallPackage ? manager.P11KitPackages : [], .. spec.Modules.Select(manager.PackageOf)], cancellationToken);
         if (missing.Count == 0)

@@ -55,6 +55,7 @@ static class ServerInventory
     /// <summary>The instance behind a service unit, or null when the unit does not run a p11-kit server.</summary>
     static P11KitServer? Inspect(ISystemdManager systemd, string serviceUnit, IReporter reporter, bool detailed)
     {
+        using var step = new Step(reporter, $"Ask systemd for {serviceUnit}");
         var service = LoadService(systemd, serviceUnit);
         if (service is null)
             return null;

@@ -17,7 +17,7 @@ static class PinFile
     {
         // A pipe would wait for who writes to it.
         if (FileStatus.TryRead(path, out var before) is not 0 and var errno)
-            throw new HsmRemoteException("PinFileUnreadable", FailureKind.NotFound, $"The PIN cannot be read from {path}: {Message(errno)}.", target: path);
+            throw new HsmRemoteException("PinFileUnreadable", FailureKind.NotFound, $"The PIN cannot be read from {path}: {Message(errno)}.", "Check the path.", path);
         RequireSafe(path, before);
 
         var bytes = GC.AllocateUninitializedArray<byte>(MaxLength + 1, pinned: true);
@@ -44,7 +44,8 @@ static class PinFile
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new HsmRemoteException("PinFileUnreadable", FailureKind.PermissionDenied, $"The PIN cannot be read from {path}: {e.Message}", target: path, innerException: e);
+            throw new HsmRemoteException(
+                "PinFileUnreadable", FailureKind.PermissionDenied, $"The PIN cannot be read from {path}: {e.Message.TrimEnd('.')}.", "Give a file of your own, with mode 0600.", path, e);
         }
     }
 

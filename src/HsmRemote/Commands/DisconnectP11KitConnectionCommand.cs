@@ -22,7 +22,7 @@ public sealed class DisconnectP11KitConnectionCommand : ChangeCommand
             Attempt(() =>
             {
                 RequireRights(connection.Name, connection.Scope);
-                Carry(Await(_ => Services.Servers.PlanDisconnect(connection)), $"End the connection of process {connection.ProcessId} to '{connection.Name}'");
+                Carry((_, _) => Task.FromResult(Services.Servers.PlanDisconnect(connection)), $"End the connection of process {connection.ProcessId} to '{connection.Name}'");
             });
         }
     }

@@ -58,7 +58,16 @@ public sealed class ExportPkcs11CertificateCommand : ChangeCommand
     }
 
     /// <inheritdoc/>
-    protected override void EndProcessing() => Attempt(() =>
+    protected override void EndProcessing()
+    {
+        Attempt(Export);
+        base.EndProcessing();
+    }
+
+    // More of them make no message clearer.
+    const int MaxNamed = 5;
+
+    void Export()
     {
         if (certificates.Count == 0)
         {
@@ -83,11 +92,8 @@ public sealed class ExportPkcs11CertificateCommand : ChangeCommand
         }
 
         var path = Resolve(Path);
-        Carry(Await(_ => Services.Objects.PlanExport(path, Text(only) + "\n")), $"Export the certificate {only}");
-    });
-
-    // More of them make no message clearer.
-    const int MaxNamed = 5;
+        Carry((_, _) => Task.FromResult(Services.Objects.PlanExport(path, Text(only) + "\n")), $"Export the certificate {only}");
+    }
 
     List<Pkcs11Object> Find()
     {

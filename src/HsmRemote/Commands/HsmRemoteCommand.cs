@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Diagnostics.CodeAnalysis;
 using System.Management.Automation;
 using System.Security;
 
@@ -11,6 +12,7 @@ namespace HsmRemote.Commands;
 public abstract class HsmRemoteCommand : PSCmdlet, IDisposable
 {
     readonly CancellationTokenSource stopping = new();
+    ProgressDisplay? progress;
     SecureString? pinOfFile;
 
     private protected static IHsmRemoteServices Services => ServiceLoader.Services;
@@ -49,7 +51,7 @@ public abstract class HsmRemoteCommand : PSCmdlet, IDisposable
         _ = task.ContinueWith(_ => reporter.Complete(), CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
         try
         {
-            foreach (var record in reporter.Take(leave ? stopping.Token : CancellationToken.None))
+            while (TryTake(reporter.Records, () => reporter.Doing, leave ? stopping.Token : CancellationToken.None, out var record))
                 record(this);
             return task.GetAwaiter().GetResult();
         }
@@ -57,7 +59,31 @@ public abstract class HsmRemoteCommand : PSCmdlet, IDisposable
         {
             throw new PipelineStoppedException();
         }
+        finally
+        {
+            Progress.Complete();
+        }
     }
+
+    ProgressDisplay Progress => progress ??= new(this, MyInvocation.MyCommand.Name);
+
+    /// <summary>Takes what comes next, and shows progress until it does.</summary>
+    /// <param name="from">Where it comes.</param>
+    /// <param name="doing">What is being done meanwhile.</param>
+    /// <param name="cancellationToken">Ends the waiting.</param>
+    /// <param name="next">What came.</param>
+    /// <returns>False when nothing will come any more.</returns>
+    private protected bool TryTake<T>(BlockingCollection<T> from, Func<string> doing, CancellationToken cancellationToken, [MaybeNullWhen(false)] out T next)
+    {
+        T? taken = default;
+        var isTaken = false;
+        Progress.Await(pause => (isTaken = from.TryTake(out taken, (int)pause.TotalMilliseconds, cancellationToken)) || from.IsCompleted, doing);
+        next = taken;
+        return isTaken;
+    }
+
+    /// <summary>Takes the display of progress away.</summary>
+    private protected void CompleteProgress() => Progress.Complete();
 
     /// <summary>Does what concerns one record. Its failure is written as an error, and the records behind it have their turn.</summary>
     private protected void Attempt(Action action)
@@ -179,23 +205,47 @@ public abstract class HsmRemoteCommand : PSCmdlet, IDisposable
     /// <summary>Collects what a service reports, from any thread, for the pipeline thread to write.</summary>
     sealed class PipelineReporter : IReporter
     {
-        readonly BlockingCollection<Action<HsmRemoteCommand>> records = [];
+        readonly List<string> steps = [];
+
+        /// <summary>What there is to be written.</summary>
+        internal BlockingCollection<Action<HsmRemoteCommand>> Records { get; } = [];
+
+        /// <summary>The step that was begun last of those that have not ended.</summary>
+        internal string Doing
+        {
+            get
+            {
+                lock (steps)
+                    return steps is [.., var last] ? last : "Working";
+            }
+        }
 
         public void Verbose(string message) => Add(command => command.WriteVerbose(message));
+
+        public void Started(string step)
+        {
+            lock (steps)
+                steps.Add(step);
+        }
+
+        public void Ended(string step, string? outcome, TimeSpan duration)
+        {
+            lock (steps)
+                steps.Remove(step);
+            Verbose($"{step}{(outcome is null ? "" : $": {outcome}")} ({duration.TotalMilliseconds:F0} ms)");
+        }
 
         public void Warning(string message) => Add(command => command.WriteWarning(message));
 
         public void Error(HsmRemoteException error) => Add(command => command.WriteError(ToErrorRecord(error)));
 
-        internal void Complete() => records.CompleteAdding();
-
-        internal IEnumerable<Action<HsmRemoteCommand>> Take(CancellationToken cancellationToken) => records.GetConsumingEnumerable(cancellationToken);
+        internal void Complete() => Records.CompleteAdding();
 
         void Add(Action<HsmRemoteCommand> record)
         {
             try
             {
-                records.Add(record);
+                Records.Add(record);
             }
             catch (InvalidOperationException)
             {

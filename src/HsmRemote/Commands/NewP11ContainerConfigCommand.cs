@@ -161,7 +161,7 @@ public sealed class NewP11ContainerConfigCommand : ChangeCommand
         if (Path is null)
             WriteObject(Services.Containers.Dockerfile(Dockerfile, Uid, Gid).TrimEnd('\n'));
         else
-            Carry(Await(_ => Services.Containers.PlanDockerfile(Dockerfile, Uid, Gid, Resolve(Path))), $"Write {Resolve(Path)}");
+            Carry((_, _) => Task.FromResult(Services.Containers.PlanDockerfile(Dockerfile, Uid, Gid, Resolve(Path))), $"Write {Resolve(Path)}");
     }
 
     void Write(P11KitServer server, P11ContainerRequest request)
@@ -175,7 +175,7 @@ public sealed class NewP11ContainerConfigCommand : ChangeCommand
 
         var pin = (Pin ?? pinOfFile) is not null || PinAsSecret ? new P11ContainerPin(Pin ?? pinOfFile, PinAsSecret) : null;
         Carry(
-            Await((reporter, cancellation) => Services.Containers.PlanAsync(server, request, Resolve(Path), pin, reporter, cancellation)),
+            (reporter, cancellation) => Services.Containers.PlanAsync(server, request, Resolve(Path), pin, reporter, cancellation),
             $"Write {Resolve(Path)} for containers that use '{server.Name}'");
     }
 

@@ -80,7 +80,7 @@ public sealed class RegisterPkcs11ModuleCommand : ModuleChangeCommand
             Force = Force,
         };
         Carry(
-            Await((reporter, cancellation) => Services.Modules.PlanRegisterAsync(spec, reporter, cancellation)),
+            (reporter, cancellation) => Services.Modules.PlanRegisterAsync(spec, reporter, cancellation),
             $"{(Disabled ? "Switch off" : "Register")} the module '{Name}'");
     });
 

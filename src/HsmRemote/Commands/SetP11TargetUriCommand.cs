@@ -108,6 +108,8 @@ public sealed class SetP11TargetUriCommand : ChangeCommand
                     $"Set the target of the p11-kit server '{name}'", Scope);
             });
         }
+
+        base.EndProcessing();
     }
 
     /// <inheritdoc/>

@@ -84,6 +84,7 @@ public sealed class TestP11SocketCommand : HsmRemoteCommand
 
     /// <summary>The private key to sign with, as a PKCS #11 URI with id or object. By default the only one in the token.</summary>
     [Parameter]
+    [ArgumentCompleter(typeof(PrivateKeyUriCompleter))]
     [ValidateNotNullOrEmpty]
     public string? KeyUri { get; set; }
 
@@ -186,9 +187,8 @@ public sealed class TestP11SocketCommand : HsmRemoteCommand
     {
         try
         {
-            while (underWay > stillUnderWay || ended.Count > 0)
+            while ((underWay > stillUnderWay || ended.Count > 0) && TryTake(ended, () => $"Test sockets, under way: {underWay}", StopToken, out var test))
             {
-                var test = ended.Take(StopToken);
                 underWay--;
                 Attempt(() => Write(test.GetAwaiter().GetResult()));
             }
@@ -196,6 +196,10 @@ public sealed class TestP11SocketCommand : HsmRemoteCommand
         catch (OperationCanceledException) when (StopToken.IsCancellationRequested)
         {
             throw new PipelineStoppedException();
+        }
+        finally
+        {
+            CompleteProgress();
         }
     }
 

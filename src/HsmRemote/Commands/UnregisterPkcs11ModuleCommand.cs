@@ -20,7 +20,7 @@ public sealed class UnregisterPkcs11ModuleCommand : ModuleChangeCommand
         foreach (var name in Name)
         {
             Attempt(() => Carry(
-                Await((reporter, cancellation) => Services.Modules.PlanUnregisterAsync(name, ScopeOrOwn, reporter, cancellation)),
+                (reporter, cancellation) => Services.Modules.PlanUnregisterAsync(name, ScopeOrOwn, reporter, cancellation),
                 $"Unregister the module '{name}'"));
         }
     }

@@ -1,5 +1,3 @@
-using HsmRemote.Commands;
-
 namespace HsmRemote.Completers;
 
 /// <summary>Completes the names of instances.</summary>
@@ -23,25 +21,39 @@ public sealed class ModulePackageCompleter : ValueCompleter
 /// <summary>Completes the labels of tokens.</summary>
 public sealed class TokenLabelCompleter : ValueCompleter
 {
-    private protected override IEnumerable<string> Values() => Tokens.Now().Select(token => token.Label);
+    private protected override bool IsPattern => true;
+
+    private protected override IEnumerable<string> Values() => Looks.Tokens.Values().Select(token => token.Label);
 }
 
 /// <summary>Completes the URIs of tokens.</summary>
 public sealed class TokenUriCompleter : ValueCompleter
 {
-    private protected override IEnumerable<string> Values() => Tokens.Now().Select(token => token.Uri.ToString());
+    private protected override IEnumerable<string> Values() => Looks.Tokens.Values().Select(token => token.Uri.ToString());
 }
 
 /// <summary>Completes the labels of public objects.</summary>
 public sealed class ObjectLabelCompleter : ValueCompleter
 {
-    private protected override IEnumerable<string> Values() => Tokens.Objects([]).Select(found => found.Label).Where(label => label.Length > 0);
+    private protected override bool IsPattern => true;
+
+    private protected override IEnumerable<string> Values() => Looks.Objects.Values().Select(found => found.Label);
 }
 
 /// <summary>Completes the URIs of certificates.</summary>
 public sealed class CertificateUriCompleter : ValueCompleter
 {
-    private protected override IEnumerable<string> Values() => Tokens.Objects([Pkcs11ObjectClass.Certificate]).Select(found => found.Uri.ToString());
+    private protected override IEnumerable<string> Values() => 
+        Looks.Objects.Values().Where(found => found.Class == Pkcs11ObjectClass.Certificate).Select(found => found.Uri.ToString());
+}
+
+/// <summary>Completes the URIs of private keys, which are seen only after a login: by the public keys and certificates beside them.</summary>
+public sealed class PrivateKeyUriCompleter : ValueCompleter
+{
+    private protected override IEnumerable<string> Values() =>
+        Looks.Objects.Values()
+            .Where(found => found.Class is Pkcs11ObjectClass.PublicKey or Pkcs11ObjectClass.Certificate && found.Id.Length > 0)
+            .Select(found => $"{found.Token.Uri};id=%{string.Join('%', found.Id.Chunk(2).Select(digits => new string(digits).ToUpperInvariant()))};type=private");
 }
 
 /// <summary>Completes the names of local groups.</summary>
@@ -59,27 +71,13 @@ public sealed class UserNameCompleter : ValueCompleter
 /// <summary>Completes the names of the containers that run.</summary>
 public sealed class ContainerNameCompleter : ValueCompleter
 {
-    // Nobody waits longer for TAB.
-    static readonly TimeSpan Patience = TimeSpan.FromSeconds(1);
-
-    private protected override IEnumerable<string> Values()
-    {
-        using var patience = new CancellationTokenSource(Patience);
-        return ServiceLoader.Services.Sockets.ContainersAsync(patience.Token).GetAwaiter().GetResult();
-    }
+    private protected override IEnumerable<string> Values() => Looks.Containers.Values();
 }
 
 /// <summary>Completes the names of the images of this host.</summary>
 public sealed class ImageNameCompleter : ValueCompleter
 {
-    // Nobody waits longer for TAB.
-    static readonly TimeSpan Patience = TimeSpan.FromSeconds(1);
-
-    private protected override IEnumerable<string> Values()
-    {
-        using var patience = new CancellationTokenSource(Patience);
-        return ServiceLoader.Services.Containers.ImagesAsync(patience.Token).GetAwaiter().GetResult();
-    }
+    private protected override IEnumerable<string> Values() => Looks.Images.Values();
 }
 
 /// <summary>Completes the names of OCI runtimes.</summary>
@@ -91,36 +89,4 @@ public sealed class RuntimeNameCompleter : ValueCompleter
 static class Accounts
 {
     internal static IEnumerable<string> Names(string file) => File.ReadLines(file).Select(line => line.Split(':')[0]);
-}
-
-static class Tokens
-{
-    // Nobody waits longer for TAB.
-    static readonly TimeSpan Patience = TimeSpan.FromSeconds(1);
-
-    internal static IReadOnlyList<Pkcs11Token> Now() =>
-        ServiceLoader.Services.Tokens
-            .FindAsync(new Pkcs11TokenQuery { Timeout = Patience, Environment = GetPkcs11TokenCommand.SessionEnvironment() }, new Silence(), CancellationToken.None)
-            .GetAwaiter().GetResult();
-
-    internal static IEnumerable<Pkcs11Object> Objects(IReadOnlyList<Pkcs11ObjectClass> classes)
-    {
-        var query = new Pkcs11ObjectQuery { Classes = classes, Timeout = Patience, Environment = GetPkcs11TokenCommand.SessionEnvironment() };
-        return Now().SelectMany(token => ServiceLoader.Services.Objects.FindAsync(token, query, new Silence(), CancellationToken.None).GetAwaiter().GetResult());
-    }
-
-    sealed class Silence : IReporter
-    {
-        public void Verbose(string message)
-        {
-        }
-
-        public void Warning(string message)
-        {
-        }
-
-        public void Error(HsmRemoteException error)
-        {
-        }
-    }
 }

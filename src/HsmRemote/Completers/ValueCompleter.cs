@@ -18,10 +18,12 @@ public abstract class ValueCompleter : IArgumentCompleter
             return
             [
                 .. Values()
-                    .Where(value => value.StartsWith(word, StringComparison.OrdinalIgnoreCase))
-                    .Distinct(StringComparer.Ordinal)
-                    .Order(StringComparer.Ordinal)
-                    .Select(value => new CompletionResult(Quote(value), value, CompletionResultType.ParameterValue, value)),
+                    .Where(value => value.Length > 0)
+                    .Select(value => (Shown: value, Meant: IsPattern ? WildcardPattern.Escape(value) : value))
+                    .Where(value => value.Shown.StartsWith(word, StringComparison.OrdinalIgnoreCase) || value.Meant.StartsWith(word, StringComparison.OrdinalIgnoreCase))
+                    .DistinctBy(value => value.Shown, StringComparer.Ordinal)
+                    .OrderBy(value => value.Shown, StringComparer.Ordinal)
+                    .Select(value => new CompletionResult(Quote(value.Meant), value.Shown, CompletionResultType.ParameterValue, value.Shown)),
             ];
         }
         catch (Exception)
@@ -30,11 +32,14 @@ public abstract class ValueCompleter : IArgumentCompleter
         }
     }
 
+    /// <summary>Whether the parameter takes wildcards, and these values may have characters that would be some.</summary>
+    private protected virtual bool IsPattern => false;
+
     /// <summary>The values that the argument may have.</summary>
     private protected abstract IEnumerable<string> Values();
 
     static string Quote(string value) =>
-        value.All(c => char.IsAsciiLetterOrDigit(c) || c is '-' or '_' or '.' or '/')
+        value.All(c => char.IsAsciiLetterOrDigit(c) || c is '-' or '_' or '.' or '/') && value[0] != '-'
             ? value
             : $"'{CodeGeneration.EscapeSingleQuotedStringContent(value)}'";
 }

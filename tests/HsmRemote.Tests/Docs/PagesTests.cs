@@ -36,7 +36,11 @@ public sealed partial class PagesTests
 
     [Fact]
     public void The_troubleshooting_page_has_every_ErrorId_and_no_other() =>
-        Assert.Equal(ErrorIds().Order(StringComparer.Ordinal), Rows("ERRORS").Order(StringComparer.Ordinal));
+        Assert.Equal(SourceErrors.All.Select(error => error.Id).Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal), Rows("ERRORS").Order(StringComparer.Ordinal));
+
+    [Fact]
+    public void Every_error_says_what_in_a_sentence_and_what_to_do() => Faults.None(
+        SourceErrors.All.Where(error => error.Fault is not null).Select(error => $"{error.Place}: {error.Id}: {error.Fault}"));
 
     [Fact]
     public void Topics_that_are_referred_to_are_there()
@@ -63,35 +67,6 @@ public sealed partial class PagesTests
         return section.Split('\n').Where(line => line.StartsWith('|')).Skip(2).Select(line => line.Split('|')[1].Trim());
     }
 
-    /// <summary>The first argument of every exception that the sources make, or of the helper that makes it.</summary>
-    static HashSet<string> ErrorIds()
-    {
-        HashSet<string> ids = new(StringComparer.Ordinal);
-        foreach (var file in Directory.EnumerateFiles(Checkout.Sources, "*.cs", SearchOption.AllDirectories))
-        {
-            var source = File.ReadAllText(file);
-            foreach (Match made in Made().Matches(source))
-            {
-                if (made.Groups["id"] is { Success: true } id)
-                    ids.Add(id.Value);
-                else
-                    ids.UnionWith(IdsGivenTo(Helper(source[..(made.Index + made.Length)]), source, file));
-            }
-        }
-
-        return ids;
-    }
-
-    /// <summary>The helper in which a source ends: the last method that gives an exception.</summary>
-    static string Helper(string source) => Helpers().Matches(source)[^1].Groups["name"].Value;
-
-    static List<string> IdsGivenTo(string helper, string source, string file)
-    {
-        var ids = Regex.Matches(source, $@"\b{helper}\(\s*""(?<id>\w+)""", RegexOptions.None, TimeSpan.FromSeconds(1)).Select(call => call.Groups["id"].Value).ToList();
-        Assert.True(ids.Count > 0, $"{file}: nobody gives {helper} an ErrorId that can be seen here.");
-        return ids;
-    }
-
     [GeneratedRegex(@"\b[A-Z][a-z]+-(P11|Pkcs11)[A-Z]\w*", RegexOptions.CultureInvariant | RegexOptions.ExplicitCapture, 1000)]
     private static partial Regex OurNouns();
 
@@ -108,11 +83,4 @@ public sealed partial class PagesTests
 
     [GeneratedRegex(@"\babout_HsmRemote\w*", RegexOptions.CultureInvariant, 1000)]
     private static partial Regex Topic();
-
-    // new HsmRemoteException("Id", …), or a helper's: HsmRemoteException Name(…) => new("Id", …).
-    [GeneratedRegex(@"(new HsmRemoteException|HsmRemoteException \w+\([^)]*\)\s*=>\s*new)\(\s*(""(?<id>\w+)""|\w)", RegexOptions.CultureInvariant | RegexOptions.ExplicitCapture, 1000)]
-    private static partial Regex Made();
-
-    [GeneratedRegex(@"HsmRemoteException (?<name>\w+)\b", RegexOptions.CultureInvariant, 1000)]
-    private static partial Regex Helpers();
 }

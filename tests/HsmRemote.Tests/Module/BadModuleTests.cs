@@ -37,6 +37,16 @@ public sealed class BadModuleTests(Engine engine) : IDisposable
         Assert.Contains($"({module}) has not answered for 2 s", Assert.Single(engine.Run("\"$warnings\"").Output).ToString(), StringComparison.Ordinal);
     }
 
+    [Fact]
+    public void What_takes_more_than_a_second_shows_what_it_is_doing_until_it_is_done()
+    {
+        var module = TestModule.Build(directory, "INITIALIZE=sleep(3);return 0");
+        var result = engine.Run($"Get-Pkcs11Token -Module '{module}' -Verbose");
+        Assert.Contains(result.Progress, record => record.Activity is "Get-Pkcs11Token" && record.StatusDescription.StartsWith($"Read the module {Path.GetFileNameWithoutExtension(module)} ({module}), ", StringComparison.Ordinal));
+        Assert.Equal(System.Management.Automation.ProgressRecordType.Completed, result.Progress[^1].RecordType);
+        Assert.Contains(result.Verbose, message => message.StartsWith($"Read the module {Path.GetFileNameWithoutExtension(module)} ({module}): tokens: 1 (", StringComparison.Ordinal) && message.EndsWith(" ms)", StringComparison.Ordinal));
+    }
+
     [Theory]
     [InlineData("FIRST_COUNT=0xFFFFFFFF", "18446744073709551615|4294967295")]
     [InlineData("SECOND_COUNT=100000", "100000")]

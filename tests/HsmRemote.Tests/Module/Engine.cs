@@ -38,7 +38,11 @@ public sealed class Engine : IDisposable
             }
 
             errors.AddRange(shell.Streams.Error);
-            return new EngineResult(output, errors, [.. shell.Streams.Warning.Select(w => w.Message)]);
+            return new EngineResult(output, errors, [.. shell.Streams.Warning.Select(w => w.Message)])
+            {
+                Verbose = [.. shell.Streams.Verbose.Select(v => v.Message)],
+                Progress = [.. shell.Streams.Progress],
+            };
         }
     }
 
@@ -58,6 +62,23 @@ public sealed class Engine : IDisposable
         }
     }
 
+    /// <summary>What TAB offers at the end of a line, once it offers something: on a busy machine that takes more than one TAB.</summary>
+    internal IReadOnlyList<string> CompleteAtLast(string line, string preparation = "")
+    {
+        var started = Stopwatch.GetTimestamp();
+        // Nobody else's session in between: what is looked for meanwhile is looked for with this one.
+        lock (oneAtATime)
+        {
+            while (true)
+            {
+                var offered = Complete(line, preparation);
+                if (offered.Count > 0 || Stopwatch.GetElapsedTime(started) > TimeSpan.FromMinutes(1))
+                    return offered;
+                Thread.Sleep(TimeSpan.FromMilliseconds(50));
+            }
+        }
+    }
+
     /// <summary>What TAB offers at the end of a line, in a session that a script has prepared.</summary>
     internal IReadOnlyList<string> Complete(string line, string preparation = "")
     {
@@ -74,6 +95,10 @@ public sealed class Engine : IDisposable
 /// <summary>What a script did.</summary>
 sealed record EngineResult(IReadOnlyList<PSObject> Output, IReadOnlyList<ErrorRecord> Errors, IReadOnlyList<string> Warnings)
 {
+    internal IReadOnlyList<string> Verbose { get; init; } = [];
+
+    internal IReadOnlyList<ProgressRecord> Progress { get; init; } = [];
+
     internal IReadOnlyList<PSObject> Check()
     {
         Assert.Empty(Errors);

@@ -198,10 +198,10 @@ public sealed class ObjectTests : IDisposable
     {
         WriteCertificate("--label", "edge key", "--id", "01").Dispose();
         engine.Run(Session).Check();
-        Assert.Contains("PrivateKey", engine.Complete("Get-Pkcs11Object -Type Pri"));
-        Assert.Equal(["'edge key'"], engine.Complete("Get-Pkcs11Object -Label ed"));
-        Assert.EndsWith("type=cert'", Assert.Single(engine.Complete("Export-Pkcs11Certificate -Uri pkcs11:")), StringComparison.Ordinal);
-        Assert.Contains("Base64Pem", engine.Complete("Export-Pkcs11Certificate -Format B"));
+        Assert.Contains("PrivateKey", engine.CompleteAtLast("Get-Pkcs11Object -Type Pri", Session));
+        Assert.Equal(["'edge key'"], engine.CompleteAtLast("Get-Pkcs11Object -Label ed", Session));
+        Assert.EndsWith("type=cert'", Assert.Single(engine.CompleteAtLast("Export-Pkcs11Certificate -Uri pkcs11:", Session)), StringComparison.Ordinal);
+        Assert.Contains("Base64Pem", engine.CompleteAtLast("Export-Pkcs11Certificate -Format B", Session));
     }
 
     string Session => $"$env:SOFTHSM2_CONF = '{store.Configuration}';";

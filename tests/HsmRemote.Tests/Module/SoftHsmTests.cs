@@ -87,9 +87,21 @@ public sealed class SoftHsmTests : IDisposable
     public void TAB_completes_labels_in_quotes_where_they_need_them()
     {
         var session = In(MakeStore("edge token"));
-        Assert.Equal(["'edge token'"], engine.Complete("Get-Pkcs11Token -Label ed", session));
-        Assert.Equal(["'edge token'"], engine.Complete("Get-Pkcs11Token -Label 'ed", session));
-        Assert.StartsWith("'pkcs11:model=SoftHSM", Assert.Single(engine.Complete("Set-P11TargetUri edge -Uri pkcs11:model=S", session)), StringComparison.Ordinal);
+        Assert.Equal(["'edge token'"], engine.CompleteAtLast("Get-Pkcs11Token -Label ed", session));
+        Assert.Equal(["'edge token'"], engine.CompleteAtLast("Get-Pkcs11Token -Label 'ed", session));
+        Assert.StartsWith("'pkcs11:model=SoftHSM", Assert.Single(engine.CompleteAtLast("Set-P11TargetUri edge -Uri pkcs11:model=S", session)), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_label_that_TAB_gave_names_that_token_whatever_characters_it_has()
+    {
+        const string Label = "it's [a] $token*";
+        var session = In(MakeStore(Label));
+        foreach (var begun in new[] { "", "it", "'it", "\"it" })
+        {
+            var completed = Assert.Single(engine.CompleteAtLast($"Get-Pkcs11Token -Label {begun}", session));
+            Assert.Equal(Label, ((Pkcs11Token)Assert.Single(engine.Run($"{session} Get-Pkcs11Token -Label {completed}").Check()).BaseObject).Label);
+        }
     }
 
     // In the same script as what reads it: other tests use the same session in between.
