@@ -160,8 +160,8 @@ public sealed partial class FleetFixture : IAsyncLifetime
     string[] State(int number) => Host(number, """
         for d in /etc /run /opt /usr/local /tmp /var/tmp; do
             find $d -xdev \( -path '/run/log*' -o -path '/run/systemd/*' -o -path '/run/user*' -o -path /run/sshd -o -path '/tmp/systemd-private*' \) -prune \
-                -o -printf '%p %y %m %u %g %l %s\n'
-        done | grep -v '^/run/seen\|^/tmp \|^/run ' | LC_ALL=C sort
+                -o -type f -printf '%p %y %m %u %g %s\n' -o -printf '%p %y %m %u %g %l\n'
+        done | LC_ALL=C sort
         systemctl list-unit-files --no-legend --plain
         dpkg-query --show
         """).Succeeded().Split('\n');
@@ -184,7 +184,7 @@ public sealed partial class FleetFixture : IAsyncLifetime
         const string Script = """
             while [ -e "$1/watching" ]; do
                 grep --text --files-with-matches --no-messages --fixed-strings --file "$1/pattern" /proc/[0-9]*/cmdline /proc/[0-9]*/environ >>"$1/seen" || true
-                sleep 0.02
+                sleep 0.2
             done
             """;
 
@@ -211,7 +211,7 @@ public sealed partial class FleetFixture : IAsyncLifetime
             {
                 leaks.Append(fleet.Host(host, $$"""
                     journalctl --no-pager --output cat | grep --text --fixed-strings {{Pin}} || true
-                    grep --recursive --text --files-with-matches --no-messages --fixed-strings {{Pin}} /root /tmp /var/tmp /run/*.pin /opt /etc /var/log || true
+                    find /etc /root /run /tmp /var/log /var/tmp -xdev -type f -newer /etc/machine-id -exec grep --text --files-with-matches --no-messages --fixed-strings {{Pin}} {} + || true
                     """).Succeeded());
             }
 
