@@ -324,7 +324,10 @@ switch ($Task) {
 switch ($Task) {
     'Test' { Invoke-Package; Invoke-Test }
     'Demo' { Invoke-Program "$root/tests/demo.sh" @() }
-    'Bench' { Invoke-Program "$root/tests/sandbox.sh" @(Get-Program HsmRemote.Benchmarks) }
+    'Bench' {
+        Invoke-Program "$root/tests/sandbox.sh" @(Get-Program HsmRemote.Benchmarks)
+        Invoke-Program "$root/tests/Benchmarks/fleet.sh" @()
+    }
     'Package' { Invoke-Package }
     'Reproduce' { Invoke-Reproduction }
     'Install' { Invoke-Install }
