@@ -25,9 +25,9 @@ test_packages=(
     gcc libc6-dev # modules that crash, hang and lie
     libtpm2-pkcs11-1 libtpm2-pkcs11-tools swtpm tpm2-tools tpm2-abrmd libtss2-tcti-swtpm0 libtss2-tcti-tabrmd0 # a TPM in software
     systemd-container dbus procps # the sandbox
-    ansible-core openssh-client openssh-server # fleets
     podman crun mmdebstrap uidmap catatonit docker-compose # containers: those of the demo, rootless ones, pods, compose files
 )
+fleet_packages=(ansible-core openssh-client openssh-server) # Debian's Ansible, over SSH, to several sandboxes
 bench_packages=(gcc libc6-dev libp11-kit-dev)
 
 say() { echo "build.sh: $*"; }
@@ -93,8 +93,9 @@ find_powershell() {
 case ${1-} in
     Build | Docs | Package | Reproduce | Install) packages=() ;;
     Fuzz) packages=(libp11-kit0) ;;
-    Test | Demo) packages=("${test_packages[@]}") ;;
-    Bench) packages=("${test_packages[@]}" "${bench_packages[@]}") ;;
+    Demo) packages=("${test_packages[@]}") ;;
+    Test) packages=("${test_packages[@]}" "${fleet_packages[@]}") ;;
+    Bench) packages=("${test_packages[@]}" "${fleet_packages[@]}" "${bench_packages[@]}") ;;
     *)
         sed -n '2,/^set/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
         exit 2
