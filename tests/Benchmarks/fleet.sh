@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # How long Ansible takes for fleets of 1, 2, 4 and 8 hosts (tests/fleet.sh): the cmdlets, beside the same work written with Ansible's own
 # tasks, on hosts that are new and, three times each in turns, on hosts that are as they should be. Wall time of ansible-playbook in
-# seconds, connections open already, nothing installed on the way.
+# seconds, connections open already, nothing installed on the way; and the processor time of the controller for one run.
 #
 #   tests/Benchmarks/fleet.sh [COUNT…]
 set -euo pipefail
@@ -13,12 +13,13 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 dotnet=$(dirname -- "$(readlink -f -- "$(command -v dotnet)")")
 
-# Runs playbook $1 in the fleet of directory $fleet, where each host is to have $2 (a pattern) changes; sets $took to seconds.
+# Runs playbook $1 in the fleet of directory $fleet, where each host is to have $2 (a pattern) changes; sets $took and $processor to seconds.
 play() {
     local started=$EPOCHREALTIME status=0
-    (cd "$fleet" && env -u SSH_AUTH_SOCK HOME="$fleet" ANSIBLE_CONFIG="$fleet/ansible.cfg" ANSIBLE_NOCOLOR=1 ansible-playbook "$here/Fleet/$1.yml" \
-        -e "engine=$repo/output/shell/hsmremote" -e "dotnet_root=$dotnet" -e "files=$fleet/files") >"$fleet/output" 2>&1 || status=$?
-    took=$(calculate "$EPOCHREALTIME - $started")
+    local TIMEFORMAT='%U + %S'
+    time (cd "$fleet" && env -u SSH_AUTH_SOCK HOME="$fleet" ANSIBLE_CONFIG="$fleet/ansible.cfg" ANSIBLE_NOCOLOR=1 ansible-playbook "$here/Fleet/$1.yml" \
+        -e "engine=$repo/output/shell/hsmremote" -e "dotnet_root=$dotnet" -e "files=$fleet/files" >"$fleet/output" 2>&1) 2>"$fleet/processor" || status=$?
+    took=$(calculate "$EPOCHREALTIME - $started") processor=$(calculate "$(<"$fleet/processor")")
     if ((status)) || (($(grep -cE "^host[0-9]+ +: .*changed=$2 " "$fleet/output") != count)); then
         cat "$fleet/output" >&2
         exit 1
@@ -29,7 +30,8 @@ calculate() { awk "BEGIN { printf \"%.2f\", $1 }"; }
 
 median() { printf '%s\n' "$@" | sort -n | sed -n "$(((($# + 1)) / 2))p"; }
 
-printf '%-6s %14s %14s %7s %14s %14s %7s %14s\n' hosts 'cmdlets, new' 'tasks, new' ratio 'cmdlets, again' 'tasks, again' ratio 'one cmdlet'
+printf '%-6s %14s %14s %7s %14s %14s %7s %14s %20s %18s\n' hosts 'cmdlets, new' 'tasks, new' ratio 'cmdlets, again' 'tasks, again' ratio 'one cmdlet' \
+    'controller, cmdlets' 'controller, tasks'
 for count in "$@"; do
     fleet=$work/$count
     mkfifo "$work/in.$count"
@@ -53,15 +55,15 @@ for count in "$@"; do
     again=() tasksAgain=() one=()
     for _ in 1 2 3; do
         play cmdlets 0
-        again+=("$took")
+        again+=("$took") busy=$processor
         play tasks 0
-        tasksAgain+=("$took")
+        tasksAgain+=("$took") tasksBusy=$processor
         play one 0
         one+=("$took")
     done
     ours=$(median "${again[@]}") theirs=$(median "${tasksAgain[@]}")
-    printf '%-6s %13ss %13ss %6sx %13ss %13ss %6sx %13ss\n' "$count" "$new" "$tasksNew" "$(calculate "$new / $tasksNew")" \
-        "$ours" "$theirs" "$(calculate "$ours / $theirs")" "$(median "${one[@]}")"
+    printf '%-6s %13ss %13ss %6sx %13ss %13ss %6sx %13ss %19ss %17ss\n' "$count" "$new" "$tasksNew" "$(calculate "$new / $tasksNew")" \
+        "$ours" "$theirs" "$(calculate "$ours / $theirs")" "$(median "${one[@]}")" "$busy" "$tasksBusy"
     exec {hold}>&-
     wait
 done

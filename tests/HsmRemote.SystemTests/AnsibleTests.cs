@@ -1,3 +1,5 @@
+using System.Text.Encodings.Web;
+using System.Text.Json;
 using System.Text.RegularExpressions;
 
 namespace HsmRemote.SystemTests;
@@ -46,7 +48,8 @@ public sealed partial class AnsibleTests(FleetFixture fleet) : IClassFixture<Fle
     public void Check_mode_changes_nothing()
     {
         Assert.NotEmpty(fleet.Story);
-        Assert.Equal("", string.Join('\n', fleet.ChangedByCheck));
+        if (fleet.ChangedByCheck.Count > 0)
+            Assert.Fail(string.Join('\n', fleet.ChangedByCheck));
     }
 
     [Fact]
@@ -127,7 +130,78 @@ public sealed partial class AnsibleTests(FleetFixture fleet) : IClassFixture<Fle
         fleet.Controller("ansible-galaxy", "collection", "install", "--collections-path", "installed", "built/hsmremote-p11kit-0.1.0.tar.gz").Succeeded();
         Assert.Contains("- name: The container's user signs", fleet.Controller("ansible-doc", "hsmremote.p11kit.cmdlet").Succeeded(), StringComparison.Ordinal);
         Assert.Contains("p11_kit_server_token_label", fleet.Controller("ansible-doc", "-t", "role", "hsmremote.p11kit.p11_kit_server").Succeeded(), StringComparison.Ordinal);
+        Assert.Contains("ansible-core 2.21 or later", fleet.Controller("ansible-doc", "hsmremote.p11kit.p11_kit_server").Succeeded(), StringComparison.Ordinal);
     }
+
+    [Fact]
+    public void The_module_in_PowerShell_is_refused_by_an_Ansible_that_cannot_run_it_and_another_way_is_named()
+    {
+        Assert.NotEmpty(fleet.Story);
+        var version = fleet.Controller("ansible", "--version").Succeeded();
+        Assert.SkipUnless(CoreVersion().Match(version) is { Success: true } match && int.Parse(match.Groups["minor"].Value) < 21, $"This Ansible may run it: {version.Split('\n')[0]}");
+        var refused = fleet.Controller("ansible", "host1", "-m", "hsmremote.p11kit.p11_kit_server", "-a", "name=refused");
+        Assert.NotEqual(0, refused.ExitCode);
+        Assert.Contains("which ansible-core runs on Linux from 2.21 on", refused.StdOut, StringComparison.Ordinal);
+        Assert.Contains("the action hsmremote.p11kit.cmdlet", refused.StdOut, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("name=Get-P11KitServer;id", "name has to be a cmdlet's")]
+    [InlineData("name=Get-P11KitServer parameters={'Pin':'x'}", "A PIN goes into the task's own 'pin'")]
+    [InlineData("name=Get-P11KitServer engine=/nowhere/hsmremote", "ended with status 127: ")]
+    [InlineData("name=Get-P11KitServer colour=red", "cmdlet does not know: colour")]
+    [InlineData("name=Get-P11KitServer parameters={'Name':'nobody'}", "There is no p11-kit server 'nobody' on this host. There is: ")]
+    public void A_task_that_cannot_be_run_says_why(string arguments, string message)
+    {
+        Assert.NotEmpty(fleet.Story);
+        var refused = fleet.Controller("ansible", "host1", "-m", "hsmremote.p11kit.cmdlet", "-a", arguments);
+        Assert.NotEqual(0, refused.ExitCode);
+        Assert.Contains(message, refused.StdOut, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Values_reach_the_cmdlet_as_they_are()
+    {
+        Assert.NotEmpty(fleet.Story);
+        const string Hostile = "it's ‘quoted’ $(id) `n \"x\" \\ ; %41";
+        var refused = fleet.Controller("ansible", "host1", "-m", "hsmremote.p11kit.cmdlet", "-a", JsonSerializer.Serialize(
+            new { name = "Get-P11KitServer", parameters = new { Name = Hostile } }, _plain));
+        Assert.Contains(Hostile, JsonDocument.Parse(refused.StdOut[refused.StdOut.IndexOf('{', StringComparison.Ordinal)..]).RootElement.GetProperty("msg").GetString(), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_host_can_pull_its_playbook()
+    {
+        Assert.NotEmpty(fleet.Story);
+        var pull = $"""
+            cd /root
+            if [ ! -d books ]; then
+                mkdir -p books collections/ansible_collections/hsmremote
+                ln -s '{SandboxFixture.RepositoryRoot}/deploy/ansible' collections/ansible_collections/hsmremote/p11kit
+                cat >books/local.yml <<'EOF'
+            - hosts: localhost
+              connection: local
+              gather_facts: false
+              tasks:
+                - hsmremote.p11kit.cmdlet:
+                    name: Install-P11KitServer
+                    parameters: [[ Name: pulled, TargetUri: ["pkcs11:token=host1-token"] ]]
+                - hsmremote.p11kit.cmdlet:
+                    name: Test-P11Socket
+                    parameters: [[ Name: pulled ]]
+            EOF
+                cd books && git init --quiet && git add . && git -c user.name=root -c user.email=root@localhost commit --quiet -m books && cd ..
+            fi
+            ANSIBLE_COLLECTIONS_PATH=/root/collections ansible-pull --url /root/books --directory /root/checkout --inventory localhost, local.yml 2>&1 | tail -n 3
+            """.Replace("[[", "{", StringComparison.Ordinal).Replace("]]", "}", StringComparison.Ordinal);
+        Assert.Matches("ok=2 +changed=1 +unreachable=0 +failed=0", fleet.Host(1, pull).Succeeded());
+        Assert.Matches("ok=2 +changed=0 +unreachable=0 +failed=0", fleet.Host(1, pull).Succeeded());
+    }
+
+    static readonly JsonSerializerOptions _plain = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+
+    [GeneratedRegex(@"core 2\.(?<minor>\d+)", RegexOptions.ExplicitCapture, 1000)]
+    private static partial Regex CoreVersion();
 
     [GeneratedRegex(@"(\\r)?\\n\s+\| ", RegexOptions.ExplicitCapture, 1000)]
     private static partial Regex FoldedLine();

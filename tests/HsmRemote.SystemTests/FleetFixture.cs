@@ -127,11 +127,12 @@ public sealed partial class FleetFixture : IAsyncLifetime
         using var watch = new Watch(this);
         foreach (var playbook in new[] { "role", "cmdlets", "shell", "script", "retire" })
         {
-            var before = Enumerable.Range(1, 4).Select(State).ToArray();
+            var before = States();
             runs.Add(Play(playbook, "check", "--check", "--diff"));
+            var afterwards = States();
             for (var host = 1; host <= 4; host++)
             {
-                var after = State(host);
+                var after = afterwards[host - 1];
                 ChangedByCheck.AddRange(before[host - 1].Except(after, StringComparer.Ordinal).Concat(after.Except(before[host - 1], StringComparer.Ordinal))
                     .Select(line => $"{playbook}, host{host}: {line}"));
             }
@@ -156,10 +157,12 @@ public sealed partial class FleetFixture : IAsyncLifetime
     internal CommandResult Host(int number, string script) =>
         CommandResult.Of(SandboxFixture.DefaultDeadline, "", SandboxFixture.Script, ["--enter", ids[number - 1], "bash", "-euo", "pipefail", "-c", script]);
 
-    /// <summary>What check mode could have changed, one line for each thing.</summary>
+    /// <summary>What check mode could have changed on each host, one line for each thing.</summary>
+    string[][] States() => [.. Enumerable.Range(1, 4).AsParallel().AsOrdered().Select(State)];
+
     string[] State(int number) => Host(number, """
         for d in /etc /run /opt /usr/local /tmp /var/tmp; do
-            find $d -xdev \( -path '/run/log*' -o -path '/run/systemd/*' -o -path '/run/user*' -o -path /run/sshd -o -path '/tmp/systemd-private*' \) -prune \
+            find $d -xdev \( -path '/run/log*' -o -path '/run/systemd/*' -o -path '/run/user*' -o -path /run/sshd -o -path '*/tmp/systemd-private*' \) -prune \
                 -o -type f -printf '%p %y %m %u %g %s\n' -o -printf '%p %y %m %u %g %l\n'
         done | LC_ALL=C sort
         systemctl list-unit-files --no-legend --plain
