@@ -86,6 +86,7 @@ function Test-Layout {
     $needed = 'HsmRemote.dll', 'HsmRemote.psd1', 'HsmRemote.Abstractions.dll', 'en-US/HsmRemote.dll-Help.xml',
         'Validation/HsmRemote.Validation.Tests.ps1', 'Dependencies/HsmRemote.Services.dll', 'Dependencies/Pkcs11Interop.dll', 'Dependencies/DiffPlex.dll',
         'Dependencies/YamlDotNet.dll'
+    $needed += 'json', 'ps1', 'sh' | ForEach-Object { "Dsc/p11kitserver.dsc.resource.$_" }
     $allowed = '^Formatting/\w+(\.\w+)*\.ps1xml$', '^en-US/about_\w+\.help\.txt$'
     $found = foreach ($file in [IO.Directory]::EnumerateFiles($module, '*', 'AllDirectories')) {
         [IO.Path]::GetRelativePath($module, $file)
@@ -326,7 +327,10 @@ switch ($Task) {
 switch ($Task) {
     'Test' { Invoke-Package; Invoke-Test }
     'Demo' { Invoke-Program "$root/tests/demo.sh" @() }
-    'Bench' { Invoke-Program "$root/tests/sandbox.sh" @(Get-Program HsmRemote.Benchmarks) }
+    'Bench' {
+        Invoke-Program "$root/tests/sandbox.sh" @(Get-Program HsmRemote.Benchmarks)
+        Invoke-Program "$root/tests/Benchmarks/fleet.sh" @()
+    }
     'Package' { Invoke-Package }
     'Reproduce' { Invoke-Reproduction }
     'Install' { Invoke-Install }

@@ -29,6 +29,7 @@ test_packages=(
     podman crun mmdebstrap uidmap catatonit docker-compose # containers: those of the demo, rootless ones, pods, compose files
 )
 screenshot_packages=(p11-kit p11-kit-modules softhsm2 opensc systemd-container dbus procps python3-rich)
+fleet_packages=(ansible-core openssh-client openssh-server) # Debian's Ansible, over SSH, to several sandboxes
 bench_packages=(gcc libc6-dev libp11-kit-dev)
 
 say() { echo "build.sh: $*"; }
@@ -107,9 +108,10 @@ need_pester() {
 case ${1-} in
     Build | Docs | Package | Reproduce | Install) packages=() ;;
     Fuzz) packages=(libp11-kit0) ;;
-    Test | Demo) packages=("${test_packages[@]}") ;;
+    Demo) packages=("${test_packages[@]}") ;;
     Screenshots) packages=("${screenshot_packages[@]}") ;;
-    Bench) packages=("${test_packages[@]}" "${bench_packages[@]}") ;;
+    Test) packages=("${test_packages[@]}" "${fleet_packages[@]}") ;;
+    Bench) packages=("${test_packages[@]}" "${fleet_packages[@]}" "${bench_packages[@]}") ;;
     *)
         sed -n '2,/^set/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
         exit 2

@@ -87,6 +87,18 @@ public sealed record P11KitServer
     /// <summary>The unit files that differ from what Install-P11KitServer would write; null when not asked for, or when HsmRemote did not write them.</summary>
     public IReadOnlyList<P11KitDrift>? Drift { get; init; }
 
+    /// <summary>The files and directories that its service may write to besides its modules' own stores; null when not asked for, or when HsmRemote did not install it.</summary>
+    public IReadOnlyList<string>? AllowPath { get; init; }
+
+    /// <summary>The device nodes that its service may open besides those that its modules are known to need; null when not asked for, or when HsmRemote did not install it.</summary>
+    public IReadOnlyList<string>? AllowDevice { get; init; }
+
+    /// <summary>The environment variables that its modules were given; null when not asked for, or when HsmRemote did not install it.</summary>
+    public IReadOnlyDictionary<string, string>? Environment { get; init; }
+
+    /// <summary>The user that its service was given to run as; null for root, when not asked for, or when HsmRemote did not install it.</summary>
+    public string? ServiceUser { get; init; }
+
     /// <summary>The last journal entries of its units, the newest last; null when not asked for, or when the caller may not read them.</summary>
     public IReadOnlyList<P11KitLogEntry>? Log { get; init; }
 

@@ -10,6 +10,7 @@ static class ServerDetails
     internal static P11KitServer AddTo(P11KitServer server, ISystemdManager systemd, UnitProperties? socket, UnitProperties service, IReporter reporter)
     {
         using var step = new Step(reporter, $"Find out more of '{server.Name}': what it uses, what differs, what it said");
+        var given = server.IsManaged ? SandboxRequest.Of(new P11KitServerSpec { Name = server.Name }, new InstanceLayout(server.Name, server.Scope)) : null;
         var running = Running(server, systemd).Select(systemd.Load).OfType<UnitProperties>().ToList();
         return server with
         {
@@ -17,6 +18,10 @@ static class ServerDetails
             CpuTime = Sum(running, "CPUUsageNSec") is { } nanoseconds ? TimeSpan.FromMicroseconds(nanoseconds / 1000) : null,
             DropInPath = [.. (socket?.Texts("DropInPaths") ?? []).Concat(service.Texts("DropInPaths")).Distinct(StringComparer.Ordinal)],
             Drift = server.IsManaged ? Drift(server, systemd, reporter) : null,
+            AllowPath = given?.Paths,
+            AllowDevice = given?.Devices,
+            Environment = given?.Environment,
+            ServiceUser = given?.User,
             Log = UnitJournal.MayRead(server.Scope) ? ServerLog.Read(server, LogLines) : null,
         };
     }

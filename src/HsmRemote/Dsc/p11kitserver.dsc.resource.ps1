@@ -1,0 +1,205 @@
+# The DSC resource HsmRemote/P11KitServer: JSON in on standard input, JSON out, messages as JSON lines on standard error. An operation
+# is one cmdlet, and what it would change is that cmdlet's plan. Only .NET's JSON is used, which hsmremote has as well as pwsh.
+param([ValidateSet('get', 'set', 'test', 'whatIf', 'delete', 'export')] [string] $Operation)
+
+$ErrorActionPreference = 'Stop'
+$failed = 1
+$badInput = 2
+$exit = $failed
+
+# The instance's properties, and the parameters of Install-P11KitServer that they are. What is read but not set has none.
+$parameters = [ordered] @{
+    name = 'Name'; scope = 'Scope'; mode = 'Mode'; socketPath = 'SocketPath'; socketMode = 'SocketMode'; group = 'Group'; groupId = 'GroupId'
+    targetUri = 'TargetUri'; maxConnections = 'MaxConnections'; maxConnectionsPerSource = 'MaxConnectionsPerSource'
+    peerUser = 'PeerUser'; peerGroup = 'PeerGroup'; allowPath = 'AllowPath'; allowDevice = 'AllowDevice'; environment = 'Environment'; serviceUser = 'ServiceUser'
+    module = 'Module'; installPackage = 'InstallPackage'; adopt = 'Adopt'
+    _exist = $null; state = $null; enabled = $null; drift = $null; _inDesiredState = $null; _metadata = $null
+}
+
+# What an instance is told, and does not have.
+$writeOnly = 'module', 'installPackage', 'adopt'
+
+function ConvertFrom-JsonElement([Text.Json.JsonElement] $Element) {
+    switch ($Element.ValueKind) {
+        'Object' {
+            $table = @{}
+            foreach ($property in $Element.EnumerateObject()) { $table[$property.Name] = ConvertFrom-JsonElement $property.Value }
+            return $table
+        }
+        'Array' { return , @(foreach ($item in $Element.EnumerateArray()) { ConvertFrom-JsonElement $item }) }
+        'String' { return $Element.GetString() }
+        'Number' { return $Element.GetInt64() }
+        'True' { return $true }
+        'False' { return $false }
+        default { return $null }
+    }
+}
+
+function ConvertTo-JsonNode($Value) {
+    if ($null -eq $Value) { return $null }
+    if ($Value -is [bool]) { return [Text.Json.Nodes.JsonValue]::Create([bool] $Value) }
+    if ($Value -is [int] -or $Value -is [uint] -or $Value -is [long]) { return [Text.Json.Nodes.JsonValue]::Create([long] $Value) }
+    if ($Value -is [Collections.IDictionary]) {
+        $object = [Text.Json.Nodes.JsonObject]::new()
+        foreach ($key in $Value.Keys) { $object.Add([string] $key, (ConvertTo-JsonNode $Value[$key])) }
+        return , $object
+    }
+    if ($Value -is [Collections.IEnumerable] -and $Value -isnot [string]) {
+        $array = [Text.Json.Nodes.JsonArray]::new()
+        foreach ($item in $Value) { $array.Add((ConvertTo-JsonNode $item)) }
+        return , $array
+    }
+    return [Text.Json.Nodes.JsonValue]::Create([string] $Value)
+}
+
+# -WhatIf shows its plan on the host, whatever its output is sent to; on standard output there is to be JSON only.
+$output = [Console]::Out
+[Console]::SetOut([IO.TextWriter]::Null)
+$relaxed = [Text.Json.JsonSerializerOptions]::new()
+$relaxed.Encoder = [Text.Encodings.Web.JavaScriptEncoder]::UnsafeRelaxedJsonEscaping
+
+function Write-Json($Value) { $output.WriteLine((ConvertTo-JsonNode $Value).ToJsonString($relaxed)) }
+
+function Write-Message([string] $Kind, [string] $Text) { [Console]::Error.WriteLine((ConvertTo-JsonNode @{ $Kind = $Text }).ToJsonString($relaxed)) }
+
+# The instance that is wanted, or what those to export have in common, by the names of the schema.
+function Read-Desired([bool] $IsFilter) {
+    $text = if ($IsFilter -and -not [Console]::IsInputRedirected) { '' } else { [Console]::In.ReadToEnd() }
+    if ($IsFilter -and -not $text.Trim()) { return @{} }
+    try {
+        $desired = ConvertFrom-JsonElement ([Text.Json.JsonDocument]::Parse($text).RootElement)
+        if ($desired -isnot [hashtable]) { throw 'It has to be an object.' }
+        $unknown = $desired.Keys.Where({ -not $parameters.Contains($_) })
+        if ($unknown) { throw "HsmRemote/P11KitServer has no property '$($unknown -join "', '")'." }
+        if (-not $IsFilter -and -not $desired['name']) { throw "It has to have the property 'name'." }
+    }
+    catch {
+        $script:exit = $badInput
+        throw "The input is no instance of HsmRemote/P11KitServer: $($_.Exception.GetBaseException().Message)"
+    }
+    # A property that is null says nothing.
+    foreach ($name in @($desired.Keys)) { if ($null -eq $desired[$name]) { $desired.Remove($name) } }
+    $desired
+}
+
+# What belongs to the cmdlet of an operation, of what is desired.
+function Get-Argument([hashtable] $Desired, [string[]] $Only) {
+    $arguments = @{}
+    foreach ($name in $Desired.Keys) {
+        if ($parameters[$name] -and (-not $Only -or $name -in $Only)) { $arguments[$parameters[$name]] = $Desired[$name] }
+    }
+    $arguments
+}
+
+function ConvertTo-State($Server) {
+    $state = [ordered] @{ name = $Server.Name; _exist = $true; scope = $Server.Scope; mode = $Server.Mode }
+    foreach ($name in $parameters.Keys) {
+        $property = $parameters[$name]
+        if ($property -and -not $state.Contains($name) -and $Server.PSObject.Properties[$property] -and $null -ne $Server.$property) { $state[$name] = $Server.$property }
+    }
+    $state.state = $Server.State
+    $state.enabled = $Server.Enabled
+    $state.drift = @($Server.Drift.ForEach({ $_.Path }))
+    $state
+}
+
+# The instance as it is: one that is not there exists with its name only.
+function Get-State([hashtable] $Desired) {
+    $arguments = Get-Argument $Desired 'name', 'scope'
+    try { ConvertTo-State (Get-P11KitServer @arguments -WarningAction SilentlyContinue) }
+    catch {
+        if ($_.FullyQualifiedErrorId -notlike 'ServerNotFound,*') { throw }
+        $state = [ordered] @{ name = $Desired['name']; _exist = $false }
+        if ($Desired.ContainsKey('scope')) { $state.scope = $Desired['scope'] }
+        $state
+    }
+}
+
+# Makes the instance be as desired or, with -WhatIf, gives the plan.
+function Set-Instance([hashtable] $Desired, [bool] $WhatIf) {
+    if ($Desired['_exist'] -eq $false) {
+        $arguments = Get-Argument $Desired 'name', 'scope'
+        Uninstall-P11KitServer @arguments -WhatIf:$WhatIf -Confirm:$false -WarningVariable warnings -WarningAction SilentlyContinue
+    }
+    else {
+        $arguments = Get-Argument $Desired
+        Install-P11KitServer @arguments -WhatIf:$WhatIf -Confirm:$false -WarningVariable warnings -WarningAction SilentlyContinue
+    }
+    foreach ($warning in $warnings) { Write-Message warn $warning }
+}
+
+# The properties that are wanted and are not so.
+function Get-Unlike([hashtable] $Wanted, [Collections.IDictionary] $Actual) {
+    foreach ($name in $parameters.Keys) {
+        if (-not $Wanted.ContainsKey($name) -or $name -in $writeOnly -or ($name -ne '_exist' -and -not $parameters[$name])) { continue }
+        $value = if ($name -eq 'socketMode') { $Wanted[$name].PadLeft(4, '0') } else { $Wanted[$name] }
+        if ((ConvertTo-JsonNode $value)?.ToJsonString() -cne (ConvertTo-JsonNode $Actual[$name])?.ToJsonString()) { $name }
+    }
+}
+
+function Compare-State([hashtable] $Desired, [Collections.IDictionary] $Actual) {
+    $wanted = $Desired.Clone()
+    $wanted['_exist'] = $Desired['_exist'] -ne $false
+    Get-Unlike $wanted $Actual
+    if ($wanted['_exist'] -and $Actual['_exist']) {
+        if ($Actual['state'] -ne 'Listening') { 'state' }
+        if (-not $Actual['enabled']) { 'enabled' }
+        if ($Actual['drift']) { 'drift' }
+    }
+}
+
+# With an administrator's own WhatIfPreference nothing would be set.
+$WhatIfPreference = $false
+try {
+    Import-Module ([IO.Path]::Combine($PSScriptRoot, '..', 'HsmRemote.psd1'))
+    if ($Operation -eq 'export') {
+        # What something else installed cannot be set as it is, so it is no instance of this resource.
+        $filter = Read-Desired $true
+        foreach ($server in Get-P11KitServer -Detailed -WarningAction SilentlyContinue) {
+            $state = ConvertTo-State $server
+            if ($server.IsManaged -and -not (Get-Unlike $filter $state)) { Write-Json $state }
+        }
+        exit 0
+    }
+
+    $desired = Read-Desired $false
+    switch ($Operation) {
+        'get' { Write-Json (Get-State $desired) }
+        'test' {
+            $plan = Set-Instance $desired $true
+            $actual = Get-State $desired
+            $unlike = @(if ($plan.Changed) { Compare-State $desired $actual })
+            # What cannot be said by a property, such as a package that is missing.
+            if ($plan.Changed -and -not $unlike) { $unlike = @('_inDesiredState') }
+            $actual._inDesiredState = -not $plan.Changed
+            Write-Json $actual
+            Write-Json $unlike
+        }
+        'set' {
+            $null = Set-Instance $desired $false
+            Write-Json (Get-State $desired)
+        }
+        'whatIf' {
+            $plan = Set-Instance $desired $true
+            $state = Get-State $desired
+            foreach ($name in $desired.Keys) { if ($parameters[$name] -and $name -notin $writeOnly) { $state[$name] = $desired[$name] } }
+            $state._exist = $desired['_exist'] -ne $false
+            if (-not $state._exist) { $state = [ordered] @{ name = $desired['name']; _exist = $false } }
+            $state._metadata = @{ whatIf = @(foreach ($change in $plan.Changes) { $change.Description; if ($change.Difference) { $change.Difference } }) }
+            Write-Json $state
+        }
+        'delete' {
+            $desired['_exist'] = $false
+            $null = Set-Instance $desired $false
+        }
+    }
+    exit 0
+}
+catch [Management.Automation.ParameterBindingException] {
+    Write-Message error "The input is no instance of HsmRemote/P11KitServer: $($_.Exception.Message)"
+    exit $badInput
+}
+catch {
+    Write-Message error $_.Exception.Message
+    exit $exit
+}

@@ -1,0 +1,208 @@
+using System.Text.Encodings.Web;
+using System.Text.Json;
+using System.Text.RegularExpressions;
+
+namespace HsmRemote.SystemTests;
+
+/// <summary>The collection and the playbooks of docs/ansible.md, with Debian's Ansible, over OpenSSH, on four systems at once.</summary>
+public sealed partial class AnsibleTests(FleetFixture fleet) : IClassFixture<FleetFixture>
+{
+    public static TheoryData<string> Playbooks => ["role", "cmdlets", "shell", "script", "retire"];
+
+    [Theory]
+    [MemberData(nameof(Playbooks))]
+    public void A_run_succeeds_on_the_hosts_that_are_well(string playbook)
+    {
+        var run = fleet.Run(playbook, "first");
+        foreach (var host in FleetFixture.GoodHosts)
+            Assert.True(run.Recap(host) is { Failed: 0, Unreachable: 0, Changed: > 0 }, run.ToString());
+    }
+
+    [Theory]
+    [MemberData(nameof(Playbooks))]
+    public void A_second_run_changes_nothing(string playbook)
+    {
+        var run = fleet.Run(playbook, "second");
+        foreach (var host in FleetFixture.GoodHosts)
+            Assert.True(run.Recap(host) is { Failed: 0, Unreachable: 0, Changed: 0 }, run.ToString());
+        Assert.True(run.Recap(FleetFixture.BrokenHost) is { Unreachable: 0, Changed: 0 }, run.ToString());
+    }
+
+    [Theory]
+    [MemberData(nameof(Playbooks))]
+    public void Check_mode_names_the_tasks_that_a_run_changes(string playbook)
+    {
+        var check = fleet.Run(playbook, "check");
+        var first = fleet.Run(playbook, "first");
+        // A single task that changes something and then fails is a failure, not a change.
+        var isOneTask = playbook is "script";
+        foreach (var host in isOneTask ? FleetFixture.GoodHosts : [.. FleetFixture.GoodHosts, FleetFixture.BrokenHost])
+        {
+            Assert.True(check.Recap(host) is { Failed: 0, Unreachable: 0 }, check.ToString());
+            Assert.NotEmpty(check.Changed(host));
+            Assert.Equal(first.Changed(host), check.Changed(host));
+        }
+    }
+
+    [Fact]
+    public void Check_mode_changes_nothing()
+    {
+        Assert.NotEmpty(fleet.Story);
+        if (fleet.ChangedByCheck.Count > 0)
+            Assert.Fail(string.Join('\n', fleet.ChangedByCheck));
+    }
+
+    [Fact]
+    public void The_difference_of_every_file_is_shown_and_is_the_same_in_check_mode()
+    {
+        static string Plan(PlaybookRun run)
+        {
+            // What stands between the task's line and the first host's verdict; all hosts are new, and have the same.
+            var lines = run.Result.StdOut.Split('\n').SkipWhile(l => !l.StartsWith("TASK [hsmremote.p11kit.p11_kit_server : Install the instance]", StringComparison.Ordinal));
+            return string.Join('\n', lines.SkipWhile(l => !l.StartsWith("Create the file", StringComparison.Ordinal)).TakeWhile(l => !l.StartsWith("changed: [", StringComparison.Ordinal)));
+        }
+
+        var planned = Plan(fleet.Run("role", "check"));
+        Assert.Contains("\n+++ /etc/systemd/system/edge.socket\n", planned, StringComparison.Ordinal);
+        Assert.Contains("\n+SocketGroup=hsm\n", planned, StringComparison.Ordinal);
+        Assert.Contains("\nStart edge.socket", planned, StringComparison.Ordinal);
+        Assert.Equal(planned, Plan(fleet.Run("role", "first")));
+
+        var target = fleet.Run("role", "first").Result.StdOut;
+        foreach (var host in FleetFixture.GoodHosts)
+            Assert.Matches($"\\+TARGET_PKCS11_URI=\"pkcs11:.*token={host}-token\"", target);
+    }
+
+    [Theory]
+    [InlineData("role", "\"msg\": \"/run/edge/pkcs11: DirectoryNotSearchable: The directory /run/edge (0700 root(0):root(0)) cannot be searched", "Let it pass: `chmod o+x /run/edge`")]
+    [InlineData("cmdlets", "\"msg\": \"/run/cmdlets/pkcs11: DirectoryNotSearchable: The directory /run/cmdlets (0700 root(0):root(0)) cannot be searched", "Let it pass: `chmod o+x /run/cmdlets`")]
+    [InlineData("shell", "DirectoryNotSearchable: The directory /run/shell (0700 root(0):root(0)) cannot be searched", "Let it pass: `chmod o+x /run/shell`")]
+    [InlineData("script", "DirectoryNotSearchable: The directory /run/script (0700 root(0):root(0)) cannot be searched", "Let it pass: `chmod o+x /run/script`")]
+    public void A_test_that_fails_fails_its_host_alone_with_the_cause_and_the_remedy(string playbook, string cause, string remedy)
+    {
+        foreach (var turn in new[] { "first", "second" })
+        {
+            var run = fleet.Run(playbook, turn);
+            Assert.True(run.Recap(FleetFixture.BrokenHost) is { Failed: 1 }, run.ToString());
+            // Of a script file the engine shows an error folded, with '|' before each line.
+            var said = FoldedLine().Replace(run.Result.StdOut, " ");
+            Assert.Contains(cause, said, StringComparison.Ordinal);
+            Assert.Contains(remedy, said, StringComparison.Ordinal);
+        }
+    }
+
+    [Fact]
+    public void The_hosts_have_what_was_asked_for()
+    {
+        Assert.NotEmpty(fleet.Story);
+        for (var host = 1; host <= 3; host++)
+        {
+            foreach (var (name, group) in new[] { ("cmdlets", 9921), ("shell", 9922), ("script", 9923) })
+            {
+                var tokens = fleet.Host(host, $"""
+                    P11_KIT_SERVER_ADDRESS=unix:path=/run/{name}/pkcs11 setpriv --reuid 5000 --regid {group} --clear-groups \
+                        p11tool --provider "$(find /usr/lib -name p11-kit-client.so | head -n 1)" --list-token-urls
+                    """).Succeeded();
+                Assert.EndsWith($"token=host{host}-token", tokens, StringComparison.Ordinal);
+            }
+
+            // It was retired.
+            Assert.NotEqual(0, fleet.Host(host, "ls -d /etc/edge /run/edge /etc/systemd/system/edge.socket").ExitCode);
+        }
+    }
+
+    [Fact]
+    public void The_PIN_is_in_no_argument_no_environment_no_log_no_file_and_no_output()
+    {
+        foreach (var run in fleet.Story)
+            Assert.DoesNotContain(FleetFixture.Pin, run.Result.StdOut + run.Result.StdErr, StringComparison.Ordinal);
+        Assert.Equal("", fleet.Leaks);
+        Assert.Contains("/cmdline", fleet.Caught, StringComparison.Ordinal);
+        // They did log in.
+        Assert.Contains("\"Login\"", fleet.Run("role", "first").Result.StdOut, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void The_collection_is_built_and_documented()
+    {
+        Assert.NotEmpty(fleet.Story);
+        fleet.Controller("ansible-galaxy", "collection", "build", "--output-path", "built", "collections/ansible_collections/hsmremote/p11kit").Succeeded();
+        fleet.Controller("ansible-galaxy", "collection", "install", "--collections-path", "installed", "built/hsmremote-p11kit-0.1.0.tar.gz").Succeeded();
+        Assert.Contains("- name: The container's user signs", fleet.Controller("ansible-doc", "hsmremote.p11kit.cmdlet").Succeeded(), StringComparison.Ordinal);
+        Assert.Contains("p11_kit_server_token_label", fleet.Controller("ansible-doc", "-t", "role", "hsmremote.p11kit.p11_kit_server").Succeeded(), StringComparison.Ordinal);
+        Assert.Contains("ansible-core 2.21 or later", fleet.Controller("ansible-doc", "hsmremote.p11kit.p11_kit_server").Succeeded(), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void The_module_in_PowerShell_is_refused_by_an_Ansible_that_cannot_run_it_and_another_way_is_named()
+    {
+        Assert.NotEmpty(fleet.Story);
+        var version = fleet.Controller("ansible", "--version").Succeeded();
+        Assert.SkipUnless(CoreVersion().Match(version) is { Success: true } match && int.Parse(match.Groups["minor"].Value) < 21, $"This Ansible may run it: {version.Split('\n')[0]}");
+        var refused = fleet.Controller("ansible", "host1", "-m", "hsmremote.p11kit.p11_kit_server", "-a", "name=refused");
+        Assert.NotEqual(0, refused.ExitCode);
+        Assert.Contains("which ansible-core runs on Linux from 2.21 on", refused.StdOut, StringComparison.Ordinal);
+        Assert.Contains("the action hsmremote.p11kit.cmdlet", refused.StdOut, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("name=Get-P11KitServer;id", "name has to be a cmdlet's")]
+    [InlineData("name=Get-P11KitServer parameters={'Pin':'x'}", "A PIN goes into the task's own 'pin'")]
+    [InlineData("name=Get-P11KitServer engine=/nowhere/hsmremote", "ended with status 127: ")]
+    [InlineData("name=Get-P11KitServer colour=red", "cmdlet does not know: colour")]
+    [InlineData("name=Get-P11KitServer parameters={'Name':'nobody'}", "There is no p11-kit server 'nobody' on this host. There is: ")]
+    public void A_task_that_cannot_be_run_says_why(string arguments, string message)
+    {
+        Assert.NotEmpty(fleet.Story);
+        var refused = fleet.Controller("ansible", "host1", "-m", "hsmremote.p11kit.cmdlet", "-a", arguments);
+        Assert.NotEqual(0, refused.ExitCode);
+        Assert.Contains(message, refused.StdOut, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Values_reach_the_cmdlet_as_they_are()
+    {
+        Assert.NotEmpty(fleet.Story);
+        const string Hostile = "it's ‘quoted’ $(id) `n \"x\" \\ ; %41";
+        var refused = fleet.Controller("ansible", "host1", "-m", "hsmremote.p11kit.cmdlet", "-a", JsonSerializer.Serialize(
+            new { name = "Get-P11KitServer", parameters = new { Name = Hostile } }, _plain));
+        Assert.Contains(Hostile, JsonDocument.Parse(refused.StdOut[refused.StdOut.IndexOf('{', StringComparison.Ordinal)..]).RootElement.GetProperty("msg").GetString(), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_host_can_pull_its_playbook()
+    {
+        Assert.NotEmpty(fleet.Story);
+        var pull = $"""
+            cd /root
+            if [ ! -d books ]; then
+                mkdir -p books collections/ansible_collections/hsmremote
+                ln -s '{SandboxFixture.RepositoryRoot}/deploy/ansible' collections/ansible_collections/hsmremote/p11kit
+                cat >books/local.yml <<'EOF'
+            - hosts: localhost
+              connection: local
+              gather_facts: false
+              tasks:
+                - hsmremote.p11kit.cmdlet:
+                    name: Install-P11KitServer
+                    parameters: [[ Name: pulled, TargetUri: ["pkcs11:token=host1-token"] ]]
+                - hsmremote.p11kit.cmdlet:
+                    name: Test-P11Socket
+                    parameters: [[ Name: pulled ]]
+            EOF
+                cd books && git init --quiet && git add . && git -c user.name=root -c user.email=root@localhost commit --quiet -m books && cd ..
+            fi
+            ANSIBLE_COLLECTIONS_PATH=/root/collections ansible-pull --url /root/books --directory /root/checkout --inventory localhost, local.yml 2>&1 | tail -n 3
+            """.Replace("[[", "{", StringComparison.Ordinal).Replace("]]", "}", StringComparison.Ordinal);
+        Assert.Matches("ok=2 +changed=1 +unreachable=0 +failed=0", fleet.Host(1, pull).Succeeded());
+        Assert.Matches("ok=2 +changed=0 +unreachable=0 +failed=0", fleet.Host(1, pull).Succeeded());
+    }
+
+    static readonly JsonSerializerOptions _plain = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+
+    [GeneratedRegex(@"core 2\.(?<minor>\d+)", RegexOptions.ExplicitCapture, 1000)]
+    private static partial Regex CoreVersion();
+
+    [GeneratedRegex(@"(\\r)?\\n\s+\| ", RegexOptions.ExplicitCapture, 1000)]
+    private static partial Regex FoldedLine();
+}
