@@ -143,7 +143,8 @@ static class InstallPlanner
     }
 
     /// <summary>A directory that is missing, and those above it, once.</summary>
-    static void AddDirectories(string wanted, List<PlanStep> steps)
+    /// <summary>The steps that make a directory and those above it, as far as they are missing.</summary>
+    internal static void AddDirectories(string wanted, List<PlanStep> steps)
     {
         Stack<string> missing = [];
         for (var directory = wanted; !Directory.Exists(directory); directory = Path.GetDirectoryName(directory)!)
@@ -171,7 +172,7 @@ static class InstallPlanner
     static WriteFileStep? Ensure(InstanceLayout layout, string unit, string content) => Ensure(layout.UnitPath(unit), content, layout.Scope);
 
     /// <summary>The step that makes a file of ours be as it should, or null when it is.</summary>
-    static WriteFileStep? Ensure(string path, string content, P11KitServerScope scope)
+    internal static WriteFileStep? Ensure(string path, string content, P11KitServerScope scope)
     {
         var before = AtomicFile.Read(path);
         var after = FileImage.Ours(content, scope);

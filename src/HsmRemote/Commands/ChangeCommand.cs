@@ -6,7 +6,8 @@ namespace HsmRemote.Commands;
 /// <summary>What the cmdlets share that change something: a plan is made, shown or asked about as a whole, and applied.</summary>
 public abstract class ChangeCommand : HsmRemoteCommand
 {
-    bool IsWhatIf =>
+    /// <summary>Whether only what would be done is asked for.</summary>
+    private protected bool IsWhatIf =>
         MyInvocation.BoundParameters.TryGetValue("WhatIf", out var given)
             ? LanguagePrimitives.IsTrue(given)
             : LanguagePrimitives.IsTrue(SessionState.PSVariable.GetValue("WhatIfPreference"));

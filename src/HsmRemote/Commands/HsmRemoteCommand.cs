@@ -41,10 +41,14 @@ public abstract class HsmRemoteCommand : PSCmdlet, IDisposable
     /// <summary>Runs work of a service to its end, or until the pipeline is stopped.</summary>
     /// <param name="work">The work.</param>
     /// <param name="leave">Whether it may be left behind when the pipeline is stopped: not while it undoes what it changed.</param>
-    private protected T Await<T>(Func<IReporter, CancellationToken, Task<T>> work, bool leave = true)
+    private protected T Await<T>(Func<IReporter, CancellationToken, Task<T>> work, bool leave = true) =>
+        Await((reporter, _, cancellation) => work(reporter, cancellation), leave);
+
+    /// <summary>The same, for work that has objects to write before its end.</summary>
+    private protected T Await<T>(Func<IReporter, Action<object>, CancellationToken, Task<T>> work, bool leave)
     {
         var reporter = new PipelineReporter();
-        var task = Task.Run(() => work(reporter, stopping.Token));
+        var task = Task.Run(() => work(reporter, reporter.Object, stopping.Token));
         // Whatever way it ends, it is the end of what is reported.
         _ = task.ContinueWith(_ => reporter.Complete(), CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
         try
@@ -153,6 +157,26 @@ public abstract class HsmRemoteCommand : PSCmdlet, IDisposable
         return server.SocketPath;
     }
 
+    /// <summary>The forwards of names or patterns. A name that is not there is an error, a pattern that fits none is not.</summary>
+    private protected IEnumerable<P11SocketForward> FindForwards(string[] names, P11KitServerScope? scope)
+    {
+        var all = Await(_ => Services.Forwards.Get()).Where(forward => (scope ?? forward.Scope) == forward.Scope).ToList();
+        foreach (var name in names)
+        {
+            var pattern = WildcardPattern.Get(name, WildcardOptions.None);
+            var found = all.Where(forward => pattern.IsMatch(forward.Name)).ToList();
+            if (found.Count == 0 && !WildcardPattern.ContainsWildcardCharacters(name))
+            {
+                WriteError(ToErrorRecord(new HsmRemoteException(
+                    "ForwardNotFound", FailureKind.NotFound, $"There is no forward '{name}' on this host.",
+                    all.Count == 0 ? "Make it: New-P11SocketForward." : $"There is: {string.Join(", ", all)}. Get-P11SocketForward shows them.", name)));
+            }
+
+            foreach (var forward in found)
+                yield return forward;
+        }
+    }
+
     /// <summary>An absolute path: the session's location is not that of the process.</summary>
     private protected string Resolve(string path) => SessionState.Path.GetUnresolvedProviderPathFromPSPath(path);
 
@@ -186,6 +210,8 @@ public abstract class HsmRemoteCommand : PSCmdlet, IDisposable
         public void Warning(string message) => Add(command => command.WriteWarning(message));
 
         public void Error(HsmRemoteException error) => Add(command => command.WriteError(ToErrorRecord(error)));
+
+        internal void Object(object written) => Add(command => command.WriteObject(written));
 
         internal void Complete() => records.CompleteAdding();
 

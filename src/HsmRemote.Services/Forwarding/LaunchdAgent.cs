@@ -1,0 +1,34 @@
+using System.Xml.Linq;
+using HsmRemote.Services.Native;
+
+namespace HsmRemote.Services.Forwarding;
+
+/// <summary>A forward as an agent of launchd, launchd.plist(5), on macOS. It is made and not run by any test: that takes a Mac.</summary>
+static class LaunchdAgent
+{
+    internal static string Label(ForwardLayout layout) => $"hsmremote.{layout.UnitName}";
+
+    /// <summary>Where launchd looks at a login, and where it does not.</summary>
+    internal static string Path(ForwardLayout layout) => layout.IsPersistent
+        ? $"{Caller.Home}/Library/LaunchAgents/{Label(layout)}.plist"
+        : $"{layout.Directory}/{Label(layout)}.plist";
+
+    internal static string PropertyList(ForwardSettings forward)
+    {
+        var layout = forward.Layout;
+        return $"""
+            <?xml version="1.0" encoding="UTF-8"?>
+            <!DOCTYPE plist PUBLIC "-//Apple//DTD PLIST 1.0//EN" "http://www.apple.com/DTDs/PropertyList-1.0.dtd">
+
+            """ + new XElement("plist", new XAttribute("version", "1.0"), new XElement(
+            "dict",
+            Key("Label", new XElement("string", Label(layout))),
+            Key("ProgramArguments", new XElement("array", new[] { "/bin/sh", layout.TunnelPath }.Concat(forward.TunnelArguments).Select(a => new XElement("string", a)))),
+            Key("EnvironmentVariables", new XElement("dict", Key("RUNTIME_DIRECTORY", new XElement("string", layout.StateDirectory)))),
+            Key("RunAtLoad", new XElement("true")),
+            Key("KeepAlive", new XElement("true")),
+            Key("ThrottleInterval", new XElement("integer", 5)))) + "\n";
+
+        static object[] Key(string name, XElement value) => [new XElement("key", name), value];
+    }
+}
