@@ -86,12 +86,19 @@ sealed class ForwardPlanner(SystemdManagers managers, IReporter reporter)
     static List<PlanStep> Files(ForwardSettings wanted, string? knownHosts)
     {
         var layout = wanted.Layout;
-        List<(string Path, string Content)> files =
-            [(layout.TunnelPath, ForwardUnit.Script("tunnel.sh")), (layout.EndPath, ForwardUnit.Script("end.sh")), (layout.UnitPath, ForwardUnit.Service(wanted))];
-        if (knownHosts is not null)
-            files.Insert(0, (layout.KnownHostsPath, knownHosts));
-        return [.. files.Select(file => InstallPlanner.Ensure(file.Path, file.Content, layout.Scope)).OfType<PlanStep>()];
+        PlanStep?[] steps =
+        [
+            knownHosts is null ? null : InstallPlanner.Ensure(layout.KnownHostsPath, knownHosts, layout.Scope),
+            // They are the same in every forward: their first lines say what they are.
+            InstallPlanner.Ensure(layout.TunnelPath, ForwardUnit.Script("tunnel.sh"), layout.Scope, Heading),
+            InstallPlanner.Ensure(layout.EndPath, ForwardUnit.Script("end.sh"), layout.Scope, Heading),
+            InstallPlanner.Ensure(layout.UnitPath, ForwardUnit.Service(wanted), layout.Scope),
+        ];
+        return [.. steps.OfType<PlanStep>()];
     }
+
+    static string Heading(FileImage script) =>
+        string.Join('\n', System.Text.Encoding.UTF8.GetString(script.Content).Split('\n').TakeWhile(line => line.StartsWith('#') && line.Length > 1)) + "\n…";
 
     /// <summary>Asks both ends; gives whether the directory of the socket is to be made over there.</summary>
     async Task<bool> CheckEndsAsync(ForwardSettings wanted, bool isUp, CancellationToken cancellationToken)

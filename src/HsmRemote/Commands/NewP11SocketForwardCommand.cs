@@ -4,7 +4,7 @@ using HsmRemote.Completers;
 namespace HsmRemote.Commands;
 
 /// <summary>Makes a server's socket appear on another machine over ssh, or one of another machine on this.</summary>
-[Cmdlet(VerbsCommon.New, "P11SocketForward", SupportsShouldProcess = true, ConfirmImpact = ConfirmImpact.Medium, DefaultParameterSetName = SocketSet)]
+[Cmdlet(VerbsCommon.New, "P11SocketForward", SupportsShouldProcess = true, ConfirmImpact = ConfirmImpact.Medium, DefaultParameterSetName = ServerSet)]
 [OutputType(typeof(P11ChangeResult))]
 public sealed class NewP11SocketForwardCommand : ChangeCommand
 {
@@ -28,7 +28,7 @@ public sealed class NewP11SocketForwardCommand : ChangeCommand
 
     /// <summary>The far side: a name, an address, or an alias of ssh's configuration.</summary>
     [Parameter(ParameterSetName = ServerSet, Mandatory = true, Position = 1)]
-    [Parameter(ParameterSetName = SocketSet, Mandatory = true, Position = 0)]
+    [Parameter(ParameterSetName = SocketSet, Mandatory = true)]
     [ArgumentCompleter(typeof(SshHostCompleter))]
     [ValidateNotNullOrEmpty]
     public string? HostName { get; set; }
