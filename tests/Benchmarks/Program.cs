@@ -9,7 +9,7 @@ if (args is ["fill", var library, var pin, var count])
 }
 
 var rounds = args is [.., "--rounds", var number] ? int.Parse(number) : 40;
-var only = args is ["client" or "import" or "objects" or "socket" or "frontier" or "tokens" or "uris", ..] ? args[0] : null;
+var only = args is ["client" or "import" or "objects" or "socket" or "forward" or "frontier" or "tokens" or "uris", ..] ? args[0] : null;
 if (only is null or "uris")
     UriBenchmark.Run();
 if (only is null or "client")
@@ -25,5 +25,7 @@ if (only is "client" or "import" or "objects" or "tokens" or "uris")
 var loop = SocketBenchmark.Prepare();
 if (only is null or "socket")
     SocketBenchmark.Run(rounds, loop);
+if (only is null or "forward")
+    await ForwardBenchmark.RunAsync(rounds);
 if (only is null or "frontier")
     FrontierBenchmark.Run(rounds, loop);

@@ -62,10 +62,12 @@ static class ForwardInventory
     internal static string Said(ForwardLayout layout) => ReadOrEmpty($"{layout.StateDirectory}/errors");
 
     static IEnumerable<ForwardLayout> Layouts(P11KitServerScope scope) =>
-        ForwardLayout.Both("", scope)
-            .Where(layout => Directory.Exists(layout.UnitDirectory))
-            .SelectMany(layout => Directory.EnumerateFiles(layout.UnitDirectory, $"{ForwardLayout.Prefix}*.service")
-                .Select(path => layout with { Name = Path.GetFileNameWithoutExtension(path)[ForwardLayout.Prefix.Length..] }));
+        ForwardLayout.IsLaunchd
+            ? LaunchdAgent.Layouts(scope)
+            : ForwardLayout.Both("", scope)
+                .Where(layout => Directory.Exists(layout.UnitDirectory))
+                .SelectMany(layout => Directory.EnumerateFiles(layout.UnitDirectory, $"{ForwardLayout.Prefix}*.service")
+                    .Select(path => layout with { Name = Path.GetFileNameWithoutExtension(path)[ForwardLayout.Prefix.Length..] }));
 
     static string ReadOrEmpty(string path)
     {

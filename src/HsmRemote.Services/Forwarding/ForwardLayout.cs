@@ -6,6 +6,9 @@ namespace HsmRemote.Services.Forwarding;
 /// <summary>Where a forward keeps what. One that does not persist is in /run, or in the user's runtime directory, and so ends with it.</summary>
 sealed record ForwardLayout(string Name, P11KitServerScope Scope, bool IsPersistent)
 {
+    /// <summary>Whether launchd runs forwards here, and not systemd.</summary>
+    internal static bool IsLaunchd => OperatingSystem.IsMacOS();
+
     /// <summary>What the units of forwards begin with, and what is theirs.</summary>
     internal const string Prefix = "p11-forward-";
 
@@ -20,8 +23,10 @@ sealed record ForwardLayout(string Name, P11KitServerScope Scope, bool IsPersist
 
     internal string Unit => $"{UnitName}.service";
 
+    /// <summary>Where systemd looks for its unit. For launchd, which has an agent instead, it only says what the forward is.</summary>
     internal string UnitDirectory => (Scope, IsPersistent) switch
     {
+        _ when IsLaunchd => Directory,
         (P11KitServerScope.User, true) => $"{Caller.Home}/.config/systemd/user",
         (P11KitServerScope.User, false) => $"{Caller.RuntimeDirectory}/systemd/user",
         (_, true) => UnitFile.Directory,
@@ -48,7 +53,7 @@ sealed record ForwardLayout(string Name, P11KitServerScope Scope, bool IsPersist
     /// <summary>Every file of its own that a forward may have in its directory.</summary>
     internal IReadOnlyList<string> Files => [TunnelPath, EndPath, KnownHostsPath];
 
-    internal string RuntimeRoot => Scope == P11KitServerScope.User ? Caller.RuntimeDirectory : "/run";
+    internal string RuntimeRoot => IsLaunchd ? $"{Caller.Home}/Library/Caches" : Scope == P11KitServerScope.User ? Caller.RuntimeDirectory : "/run";
 
     /// <summary>What systemd makes for the tunnel's process, and removes with it: its state and, of one that is pulled, the socket.</summary>
     internal string StateDirectory => $"{RuntimeRoot}/{UnitName}";

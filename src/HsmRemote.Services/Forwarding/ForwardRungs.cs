@@ -24,7 +24,7 @@ sealed class ForwardRungs(ForwardSettings forward) : IAsyncDisposable
     {
         using var managers = new SystemdManagers();
         // The first attempt is worth waiting for.
-        while ((seen = ForwardInventory.Describe(forward, managers[layout.Scope])).State == P11ForwardState.Connecting && !deadline.IsCancellationRequested)
+        while ((seen = ForwardInventory.Describe(forward, ForwardLayout.IsLaunchd ? null : managers[layout.Scope])).State == P11ForwardState.Connecting && !deadline.IsCancellationRequested)
             await Task.Delay(Pause, CancellationToken.None);
         return seen.State is P11ForwardState.Stopped or P11ForwardState.Failed
             ? new Rung(

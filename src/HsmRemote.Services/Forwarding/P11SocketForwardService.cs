@@ -14,7 +14,7 @@ sealed class P11SocketForwardService : IP11SocketForwardService
     public IReadOnlyList<P11SocketForward> Get()
     {
         using var managers = new SystemdManagers();
-        return [.. ForwardInventory.Settings().Select(forward => ForwardInventory.Describe(forward, managers[forward.Layout.Scope]))];
+        return [.. ForwardInventory.Settings().Select(forward => ForwardInventory.Describe(forward, ForwardLayout.IsLaunchd ? null : managers[forward.Layout.Scope]))];
     }
 
     public IReadOnlyList<string> Names() => [.. ForwardInventory.Settings().Select(forward => forward.Layout.Name)];
@@ -31,7 +31,7 @@ sealed class P11SocketForwardService : IP11SocketForwardService
 
     public (string Name, P11KitServerScope Scope) Identify(P11SocketForwardSpec spec)
     {
-        var scope = spec.Scope ?? (Caller.IsRoot ? P11KitServerScope.System : P11KitServerScope.User);
+        var scope = ForwardLayout.IsLaunchd ? P11KitServerScope.User : spec.Scope ?? (Caller.IsRoot ? P11KitServerScope.System : P11KitServerScope.User);
         if (spec.Name is not null)
         {
             ForwardRules.CheckName(spec.Name);
@@ -48,6 +48,8 @@ sealed class P11SocketForwardService : IP11SocketForwardService
 
     public async Task<IDisposable> LockAsync(string name, P11KitServerScope scope, IReporter reporter, CancellationToken cancellationToken)
     {
+        if (ForwardLayout.IsLaunchd)
+            return new MemoryStream();
         if (scope == P11KitServerScope.User)
             SystemBus.RequireUserManager();
         else if (!Caller.IsRoot)
@@ -63,6 +65,8 @@ sealed class P11SocketForwardService : IP11SocketForwardService
 
     public async Task<IChangePlan> PlanNewAsync(P11SocketForwardSpec spec, IReporter reporter, CancellationToken cancellationToken)
     {
+        if (ForwardLayout.IsLaunchd)
+            return await LaunchdPlanner.NewAsync(await SettleAsync(spec, cancellationToken), cancellationToken);
         var managers = new SystemdManagers();
         try
         {
@@ -78,6 +82,8 @@ sealed class P11SocketForwardService : IP11SocketForwardService
     public async Task<IChangePlan> PlanRemoveAsync(string name, P11KitServerScope scope, IReporter reporter, CancellationToken cancellationToken)
     {
         ForwardRules.CheckName(name);
+        if (ForwardLayout.IsLaunchd)
+            return LaunchdPlanner.Remove(name);
         var managers = new SystemdManagers();
         try
         {
