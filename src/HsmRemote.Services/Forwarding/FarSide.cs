@@ -8,13 +8,6 @@ sealed record EndView(IReadOnlyDictionary<string, string> Values)
 {
     internal string UserName => Values.GetValueOrDefault("User", "?");
 
-    internal uint UserId => uint.TryParse(Values.GetValueOrDefault("UserId"), out var id) ? id : 0;
-
-    internal uint GroupId => uint.TryParse(Values.GetValueOrDefault("GroupId"), out var id) ? id : 0;
-
-    internal IReadOnlyList<uint> Groups =>
-        [.. Values.GetValueOrDefault("Groups", "").Split(' ', StringSplitOptions.RemoveEmptyEntries).Select(uint.Parse).Where(id => id != GroupId)];
-
     /// <summary>missing, ready, closed, open, file or unreachable.</summary>
     internal string Directory => Values.GetValueOrDefault("Directory", "?");
 
@@ -45,15 +38,14 @@ sealed class FarSide(ForwardSettings forward)
     internal async Task<EndView> LookAsync(CancellationToken cancellationToken) =>
         EndView.Parse(forward.Direction == P11ForwardDirection.Push ? await RunAsync([], EndCommand("look"), cancellationToken) : await LookHereAsync(cancellationToken));
 
-    /// <summary>Whether the far side lets the caller in, where nothing is made there.</summary>
-    internal Task GreetAsync(CancellationToken cancellationToken) => RunAsync([], "true", cancellationToken);
-
-    /// <summary>Has sshd make a socket beside the one that is wanted, and removes it: only doing it shows that it is allowed.</summary>
+    /// <summary>Has sshd make a socket where the one that is wanted will be, and removes it: only doing it shows that it is allowed.</summary>
+    /// <param name="isDirectoryThere">Whether its directory is; else the one above is taken.</param>
+    /// <param name="cancellationToken">Ends it.</param>
     /// <exception cref="HsmRemoteException">sshd does not.</exception>
-    internal async Task TryForwardAsync(CancellationToken cancellationToken)
+    internal async Task TryForwardAsync(bool isDirectoryThere, CancellationToken cancellationToken)
     {
-        const string Ending = ".try";
-        var path = forward.MadePath + Ending;
+        var directory = Path.GetDirectoryName(forward.MadePath)!;
+        var path = Path.Combine(isDirectoryThere ? directory : Path.GetDirectoryName(directory)!, $".p11-{forward.Id[..8]}");
         // Of a trial that was cut short: nobody else has a socket of that name.
         var made = $"rm -f {path}";
         await RunAsync([], $"test ! -S {path} || {made}", cancellationToken);

@@ -29,7 +29,8 @@ sealed class ForwardPlanner(SystemdManagers managers, IReporter reporter)
         }
 
         var files = Files(wanted, knownHosts);
-        await UnitVerifier.VerifyAsync(new Dictionary<string, string>(StringComparer.Ordinal) { [layout.Unit] = ForwardUnit.Service(wanted) }, cancellationToken, layout.Scope);
+        if (files.Count > 0)
+            await UnitVerifier.VerifyAsync(new Dictionary<string, string>(StringComparer.Ordinal) { [layout.Unit] = ForwardUnit.Service(wanted) }, cancellationToken, layout.Scope);
 
         List<PlanStep> steps = [];
         var changes = files.Count > 0 || File.Exists(layout.Other.UnitPath);
@@ -113,11 +114,10 @@ sealed class ForwardPlanner(SystemdManagers managers, IReporter reporter)
         ForwardRules.CheckEnd(wanted, end, isUp);
         if (end.Path is "stale")
             reporter.Verbose($"Nobody listens on {wanted.MadePath}: the tunnel removes it");
-        if (end.Directory is "missing")
-            return true;
+        var makesDirectory = end.Directory is "missing";
         if (wanted.Direction == P11ForwardDirection.Push)
-            await far.TryForwardAsync(cancellationToken);
-        return false;
+            await far.TryForwardAsync(!makesDirectory, cancellationToken);
+        return makesDirectory;
     }
 
     async Task CheckServedHereAsync(ForwardSettings wanted, CancellationToken cancellationToken)

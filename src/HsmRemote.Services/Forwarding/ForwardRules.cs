@@ -9,6 +9,9 @@ namespace HsmRemote.Services.Forwarding;
 /// <summary>What the values of a forward may be, and what the ends have to be like. All of it is checked before anything is changed.</summary>
 static partial class ForwardRules
 {
+    // Room for what is tried beside the socket before it is made.
+    const int MaxPathBytes = UnixSocketConnector.MaxPathBytes - 16;
+
     internal static void Check(ForwardSettings forward)
     {
         CheckName(forward.Layout.Name);
@@ -52,10 +55,10 @@ static partial class ForwardRules
                 "Give an absolute path of letters, digits, '/', '-', '_', '.', '+', '@' and ',', without '.' and '..' as names.", path);
         }
 
-        if (Encoding.UTF8.GetByteCount(path) is > UnixSocketConnector.MaxPathBytes - 4 and var length)
+        if (Encoding.UTF8.GetByteCount(path) is > MaxPathBytes and var length)
         {
             throw Invalid(
-                "ForwardPathInvalid", $"'{path}' has {length} bytes; a socket that travels may have {UnixSocketConnector.MaxPathBytes - 4}.", "Use a shorter path.", path);
+                "ForwardPathInvalid", $"'{path}' has {length} bytes; a socket that travels may have {MaxPathBytes}.", "Use a shorter path.", path);
         }
     }
 

@@ -20,9 +20,10 @@ static class LaunchdPlanner
         {
             using var reach = await ForwardReach.OpenAsync(wanted, knownHosts, cancellationToken);
             var far = new FarSide(reach.Forward);
-            ForwardRules.CheckEnd(wanted, await far.LookAsync(cancellationToken), isOurs: false);
+            var end = await far.LookAsync(cancellationToken);
+            ForwardRules.CheckEnd(wanted, end, isOurs: false);
             if (wanted.Direction == P11ForwardDirection.Push)
-                await far.TryForwardAsync(cancellationToken);
+                await far.TryForwardAsync(end.Directory is not "missing", cancellationToken);
         }
 
         return Plan(wanted, knownHosts);

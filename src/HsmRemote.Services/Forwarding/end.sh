@@ -107,9 +107,6 @@ end_sessions() {
 look() {
     directory=${path%/*}
     echo "User=$(id -un 2>/dev/null || id -u)"
-    echo "UserId=$(id -u)"
-    echo "GroupId=$(id -g)"
-    echo "Groups=$(id -G)"
     if [ ! -e "${directory:-/}" ]; then
         above=${directory%/*}
         if [ -d "${above:-/}" ] && [ -w "${above:-/}" ]; then echo Directory=missing; else echo Directory=unreachable; fi
@@ -173,9 +170,12 @@ main() {
         prepare) prepare ;;
         own) own ;;
         hold)
-            own
-            inode=$(inode_of "$path")
             trap '' HUP
+            inode=$(inode_of "$path")
+            (own) || {
+                drop "$inode"
+                exit 3
+            }
             echo 'p11-forward ready'
             cat >/dev/null
             drop "$inode"

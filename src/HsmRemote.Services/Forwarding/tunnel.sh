@@ -75,12 +75,12 @@ connect() {
     while read -r answer <&4; do
         [ "$answer" != 'p11-forward ready' ] || break
     done
+    if [ "$answer" = 'p11-forward ready' ] && [ "$direction" = Pull ]; then
+        inode=$(ls -di "$near" | while read -r number _; do echo "$number"; done)
+        verb=own
+        at_end 2>"$run/errors.new" || { kill $child; answer=; }
+    fi
     if [ "$answer" = 'p11-forward ready' ]; then
-        if [ "$direction" = Pull ]; then
-            verb=own
-            at_end 2>"$run/errors.new"
-            inode=$(ls -di "$near" | while read -r number _; do echo "$number"; done)
-        fi
         note Connected
         holding=yes
         delay=1
