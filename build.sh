@@ -26,6 +26,7 @@ test_packages=(
     gcc libc6-dev # modules that crash, hang and lie
     libtpm2-pkcs11-1 libtpm2-pkcs11-tools swtpm tpm2-tools tpm2-abrmd libtss2-tcti-swtpm0 libtss2-tcti-tabrmd0 # a TPM in software
     systemd-container dbus procps # the sandbox
+    openssh-client openssh-server iproute2 # sockets that travel
     podman crun mmdebstrap uidmap catatonit docker-compose # containers: those of the demo, rootless ones, pods, compose files
 )
 screenshot_packages=(p11-kit p11-kit-modules softhsm2 opensc systemd-container dbus procps python3-rich)

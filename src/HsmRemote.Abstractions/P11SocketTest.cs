@@ -68,6 +68,12 @@ public sealed record P11HiddenMechanism(string Name, string? VisibleFrom)
 /// <summary>The checks, in order.</summary>
 public enum P11SocketCheckName
 {
+    /// <summary>Of a socket that is forwarded over ssh: the tunnel stands. Not of others.</summary>
+    Tunnel,
+
+    /// <summary>Of a socket that is forwarded over ssh: the other end is there. Not of others.</summary>
+    RemoteEnd,
+
     /// <summary>The path is there, and its directories can be searched.</summary>
     Path,
 
@@ -120,6 +126,30 @@ public enum P11SocketCause
 {
     /// <summary>Nothing is wrong.</summary>
     None,
+
+    /// <summary>The process of the tunnel that forwards the socket does not run.</summary>
+    TunnelStopped,
+
+    /// <summary>The other machine of a forwarded socket does not answer.</summary>
+    FarSideUnreachable,
+
+    /// <summary>The other machine of a forwarded socket does not let the tunnel in.</summary>
+    FarSideDeniesLogin,
+
+    /// <summary>The host key of the other machine of a forwarded socket is not known.</summary>
+    HostKeyUnknown,
+
+    /// <summary>The host key of the other machine of a forwarded socket is not the one that is known.</summary>
+    HostKeyChanged,
+
+    /// <summary>The other machine's sshd does not forward sockets.</summary>
+    ForwardingNotAllowed,
+
+    /// <summary>A forwarded socket cannot be made where it should: something is there, or a stale one cannot be removed.</summary>
+    StaleForward,
+
+    /// <summary>The tunnel stands, and the server at its other end does not answer.</summary>
+    RemoteNotAnswering,
 
     /// <summary>The process has no address of a server in its environment.</summary>
     AddressLost,

@@ -22,6 +22,9 @@ public interface IHsmRemoteServices
 
     /// <summary>What containers need, and what they have.</summary>
     IP11ContainerService Containers { get; }
+
+    /// <summary>Sockets that travel to other machines.</summary>
+    IP11SocketForwardService Forwards { get; }
 }
 
 /// <summary>Where a service says what it is doing. Safe to call from any thread.</summary>
@@ -194,6 +197,16 @@ public interface IP11KitServerService
     /// <summary>The target of an instance, as its file has it.</summary>
     /// <exception cref="HsmRemoteException">There is no such instance, or its file has something else than URIs.</exception>
     P11TargetUri GetTarget(string name, P11KitServerScope? scope = null);
+
+    /// <summary>Runs <c>p11-kit server</c> without systemd until it is told to end; then its socket goes.</summary>
+    /// <param name="targetUri">The tokens to expose.</param>
+    /// <param name="socketPath">The socket, absolute; null: one in a directory of its own.</param>
+    /// <param name="started">Told when it listens.</param>
+    /// <param name="reporter">Told what the server writes.</param>
+    /// <param name="cancellationToken">Ends it.</param>
+    /// <exception cref="HsmRemoteException">The path is taken, a URI would be misread, or the server does not start or ends by itself.</exception>
+    Task RunForegroundAsync(
+        IReadOnlyList<Pkcs11Uri> targetUri, string? socketPath, Action<P11KitForegroundServer> started, IReporter reporter, CancellationToken cancellationToken);
 }
 
 /// <summary>Tests of sockets.</summary>
@@ -215,4 +228,41 @@ public interface IP11SocketService
 
     /// <summary>The names of the containers that run, for completion; none when no engine answers.</summary>
     Task<IReadOnlyList<string>> ContainersAsync(CancellationToken cancellationToken);
+}
+
+/// <summary>Sockets that travel over ssh to another machine, or from there to here.</summary>
+public interface IP11SocketForwardService
+{
+    /// <summary>The forwards of the machine and those of the caller, by name.</summary>
+    IReadOnlyList<P11SocketForward> Get();
+
+    /// <summary>The names of the forwards, without asking systemd: for completion.</summary>
+    IReadOnlyList<string> Names();
+
+    /// <summary>The names of hosts in the caller's ssh configuration, for completion.</summary>
+    IReadOnlyList<string> HostNames();
+
+    /// <summary>What a forward is called and whose it is, when nobody said.</summary>
+    /// <exception cref="HsmRemoteException">There is nothing to make a name of, or it cannot be a name.</exception>
+    (string Name, P11KitServerScope Scope) Identify(P11SocketForwardSpec spec);
+
+    /// <summary>Fails unless the caller may change a forward, and waits until no other run changes it.</summary>
+    /// <exception cref="HsmRemoteException">The caller may not, or another run takes longer than five minutes.</exception>
+    Task<IDisposable> LockAsync(string name, P11KitServerScope scope, IReporter reporter, CancellationToken cancellationToken);
+
+    /// <summary>What is missing for a forward to be as it should. Both ends are asked, unless it is and stands.</summary>
+    /// <exception cref="HsmRemoteException">
+    /// The local socket does not answer, the far side cannot be reached or is not who it was, or the socket cannot be made there.
+    /// </exception>
+    Task<IChangePlan> PlanNewAsync(P11SocketForwardSpec spec, IReporter reporter, CancellationToken cancellationToken);
+
+    /// <summary>What has to go for a forward to be gone, here and on the far side. None of that name: nothing to do.</summary>
+    Task<IChangePlan> PlanRemoveAsync(string name, P11KitServerScope scope, IReporter reporter, CancellationToken cancellationToken);
+
+    /// <summary>Climbs the ladder of a forward: its tunnel, the other end, and what answers there.</summary>
+    /// <param name="forward">The forward.</param>
+    /// <param name="timeout">For the whole.</param>
+    /// <param name="cancellationToken">Ends it.</param>
+    /// <param name="login">Whether to log in and sign, and with what; null: neither.</param>
+    Task<P11SocketTest> TestAsync(P11SocketForward forward, TimeSpan timeout, CancellationToken cancellationToken, P11Login? login = null);
 }

@@ -1,4 +1,5 @@
 using HsmRemote.Services.Containers;
+using HsmRemote.Services.Forwarding;
 using HsmRemote.Services.P11Kit;
 using HsmRemote.Services.Pkcs11;
 using HsmRemote.Services.Server;
@@ -26,4 +27,7 @@ public sealed class HsmRemoteServices : IHsmRemoteServices
 
     /// <inheritdoc/>
     public IP11ContainerService Containers { get; } = new P11ContainerService();
+
+    /// <inheritdoc/>
+    public IP11SocketForwardService Forwards { get; } = new P11SocketForwardService();
 }

@@ -29,5 +29,7 @@ if (only is "client" or "import" or "objects" or "task" or "tokens" or "uris" or
 var loop = SocketBenchmark.Prepare();
 if (only is null or "socket")
     SocketBenchmark.Run(rounds, loop);
+if (only is null or "forward")
+    await ForwardBenchmark.RunAsync(rounds);
 if (only is null or "frontier")
     FrontierBenchmark.Run(rounds, loop);

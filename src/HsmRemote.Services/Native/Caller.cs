@@ -7,7 +7,8 @@ static class Caller
 
     internal static string UserName => Accounts.FindUser(Accounts.geteuid())?.Name ?? $"{Accounts.geteuid()}";
 
-    internal static string Home => Accounts.FindUser(Accounts.geteuid())?.Home ?? "/";
+    // macOS has other fields in its struct passwd.
+    internal static string Home => OperatingSystem.IsMacOS() ? Environment.GetFolderPath(Environment.SpecialFolder.UserProfile) : Accounts.FindUser(Accounts.geteuid())?.Home ?? "/";
 
     /// <summary>The directory of the XDG base directory specification's XDG_RUNTIME_DIR; it may be missing.</summary>
     internal static string RuntimeDirectory

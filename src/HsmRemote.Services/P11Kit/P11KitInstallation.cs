@@ -4,7 +4,7 @@ namespace HsmRemote.Services.P11Kit;
 static class P11KitInstallation
 {
     // Where packages put it comes first.
-    static readonly string[] Paths = ["/usr/bin/p11-kit", "/usr/local/bin/p11-kit"];
+    static readonly string[] Paths = ["/usr/bin/p11-kit", "/usr/local/bin/p11-kit", "/opt/homebrew/bin/p11-kit"];
 
     // Where p11-kit's build may put the programs that the p11-kit command starts.
     static readonly string[] ServerPrograms =

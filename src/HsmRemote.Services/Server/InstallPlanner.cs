@@ -144,7 +144,8 @@ static class InstallPlanner
     }
 
     /// <summary>A directory that is missing, and those above it, once.</summary>
-    static void AddDirectories(string wanted, List<PlanStep> steps)
+    /// <summary>The steps that make a directory and those above it, as far as they are missing.</summary>
+    internal static void AddDirectories(string wanted, List<PlanStep> steps)
     {
         Stack<string> missing = [];
         for (var directory = wanted; !Directory.Exists(directory); directory = Path.GetDirectoryName(directory)!)
@@ -172,10 +173,14 @@ static class InstallPlanner
     static WriteFileStep? Ensure(InstanceLayout layout, string unit, string content) => Ensure(layout.UnitPath(unit), content, layout.Scope);
 
     /// <summary>The step that makes a file of ours be as it should, or null when it is.</summary>
-    static WriteFileStep? Ensure(string path, string content, P11KitServerScope scope)
+    /// <param name="path">The file.</param>
+    /// <param name="content">All of its content.</param>
+    /// <param name="scope">Whose it is.</param>
+    /// <param name="show">What people see of it; null: all.</param>
+    internal static WriteFileStep? Ensure(string path, string content, P11KitServerScope scope, Func<FileImage, string>? show = null)
     {
         var before = AtomicFile.Read(path);
         var after = FileImage.Ours(content, scope);
-        return after.IsSame(before) ? null : new WriteFileStep(path, before, after);
+        return after.IsSame(before) ? null : new WriteFileStep(path, before, after, show);
     }
 }

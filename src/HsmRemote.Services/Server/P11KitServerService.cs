@@ -128,6 +128,10 @@ sealed class P11KitServerService(IPkcs11TokenService tokens) : IP11KitServerServ
         return new P11TargetUri { Name = name, Uri = TargetFile.Read(name, path, variable).Uris(), Path = path };
     }
 
+    public Task RunForegroundAsync(
+        IReadOnlyList<Pkcs11Uri> targetUri, string? socketPath, Action<P11KitForegroundServer> started, IReporter reporter, CancellationToken cancellationToken) =>
+        new ForegroundServer(TargetUriPolicy.Apply(targetUri, reporter), socketPath, reporter).RunAsync(started, cancellationToken);
+
     /// <summary>Refuses what the unit's command would run together.</summary>
     static void CheckFits(ISystemdManager systemd, P11KitServer server, int count)
     {

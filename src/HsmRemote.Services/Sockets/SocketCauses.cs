@@ -99,6 +99,17 @@ sealed class SocketCauses(P11SocketEndpoint endpoint, P11Identity identity, Time
                 ? "Read the journal of the unit that listens: `Get-P11KitServer` shows which."
                 : $"Read what it says: `journalctl -n 20 -u '{name}@*' -u {name}.service`, and its target: `Get-P11TargetUri -Name {name}`.");
 
+    /// <summary>A socket that sshd made here, and whose other end is another host's.</summary>
+    internal Rung RemoteNotAnswering(P11KitRpcException broken) => RemoteNotAnswering($"closed before its first byte ({broken.Found})");
+
+    internal Rung RemoteSilent() => RemoteNotAnswering($"no answer within {Seconds()}");
+
+    Rung RemoteNotAnswering(string detail) => new(
+        detail,
+        P11SocketCause.RemoteNotAnswering,
+        $"{path} is forwarded from another host, and nothing answers at the other end: the server there is stopped or refuses its ssh, or the connection to it is cut and sshd has not noticed yet.",
+        "On the host that has the token: `Get-P11SocketForward | Test-P11SocketForward`, and `Test-P11Socket -Name NAME` for its server.");
+
     internal Rung NoTarget(string detail) => new(
         detail,
         P11SocketCause.NoTarget,

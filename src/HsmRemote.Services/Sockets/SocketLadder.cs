@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Net.Sockets;
 using System.Text;
+using HsmRemote.Services.Forwarding;
 using HsmRemote.Services.Native;
 using HsmRemote.Services.P11KitRpc;
 using HsmRemote.Services.Pkcs11;
@@ -15,7 +16,8 @@ sealed class SocketLadder : IAsyncDisposable
     readonly TimeSpan timeout;
     readonly P11Login? login;
     readonly SocketCauses causes;
-    readonly (P11SocketCheckName Name, Func<CancellationToken, Task<Rung>> Check)[] rungs;
+    readonly ForwardRungs? forward;
+    readonly List<(P11SocketCheckName Name, Func<CancellationToken, Task<Rung>> Check)> rungs;
 
     readonly Rung? addressFault;
     readonly DateTimeOffset startedAt = DateTimeOffset.UtcNow;
@@ -33,8 +35,10 @@ sealed class SocketLadder : IAsyncDisposable
     IReadOnlyList<ulong> mechanisms = [];
     TokenSession? session;
 
-    internal SocketLadder(P11SocketEndpoint endpoint, P11Identity identity, P11Login? login, TimeSpan timeout, Rung? addressFault = null)
+    internal SocketLadder(
+        P11SocketEndpoint endpoint, P11Identity identity, P11Login? login, TimeSpan timeout, Rung? addressFault = null, ForwardRungs? forward = null)
     {
+        this.forward = forward;
         this.addressFault = addressFault;
         computed = IdentityThread.MayActAs(identity) ? null : new(identity);
         this.endpoint = endpoint;
@@ -56,6 +60,12 @@ sealed class SocketLadder : IAsyncDisposable
             (P11SocketCheckName.Login, LoginAsync),
             (P11SocketCheckName.Sign, SignAsync),
         ];
+        if (forward is null)
+            return;
+        // One that was pushed is not on this host: it is connected to through the far side.
+        if (forward.IsAway)
+            rungs = [(P11SocketCheckName.Peer, AwayAsync), .. rungs.SkipWhile(rung => rung.Name != P11SocketCheckName.Protocol)];
+        rungs.InsertRange(0, [(P11SocketCheckName.Tunnel, forward.TunnelAsync), (P11SocketCheckName.RemoteEnd, forward.RemoteEndAsync)]);
     }
 
     internal async Task<P11SocketTest> ClimbAsync(CancellationToken cancellationToken)
@@ -66,8 +76,10 @@ sealed class SocketLadder : IAsyncDisposable
         List<P11SocketCheck> checks = [];
         (P11SocketCheckName Name, Rung Rung)? failed = null;
         Rung? warning = null;
-        foreach (var (name, check) in rungs)
+        // More may come on the way.
+        for (var i = 0; i < rungs.Count; i++)
         {
+            var (name, check) = rungs[i];
             if (failed is not null)
             {
                 checks.Add(new(name, P11SocketCheckStatus.Skipped, failed.Value.Rung.Cause == P11SocketCause.IdentityNotPermitted ? failed.Value.Rung.Detail : $"not tried: {failed.Value.Name} failed", TimeSpan.Zero));
@@ -77,7 +89,7 @@ sealed class SocketLadder : IAsyncDisposable
             var checkStarted = Stopwatch.GetTimestamp();
             var rung = await TryAsync(name, check, deadline.Token, cancellationToken);
             cancellationToken.ThrowIfCancellationRequested();
-            if (rung.Status == P11SocketCheckStatus.Failed)
+            if (rung.Status == P11SocketCheckStatus.Failed && forward is not { IsAway: true })
                 rung = await HostDiagnosis.RefineAsync(rung, endpoint, identity, new(startedAt, timeout, realPath, status, listenerProcess), cancellationToken);
             checks.Add(new(name, rung.Status, rung.Detail, Stopwatch.GetElapsedTime(checkStarted)));
             if (rung.Status == P11SocketCheckStatus.Failed || rung.Cause == P11SocketCause.IdentityNotPermitted)
@@ -114,6 +126,8 @@ sealed class SocketLadder : IAsyncDisposable
         if (client is not null)
             await client.DisposeAsync();
         socket?.Dispose();
+        if (forward is not null)
+            await forward.DisposeAsync();
     }
 
     /// <summary>What may go wrong at any rung, said in the same way for all.</summary>
@@ -125,7 +139,7 @@ sealed class SocketLadder : IAsyncDisposable
         }
         catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
         {
-            return causes.Silent();
+            return name == P11SocketCheckName.RemoteEnd ? causes.RemoteSilent() : causes.Silent();
         }
         catch (Pkcs11ErrorException e)
         {
@@ -133,7 +147,13 @@ sealed class SocketLadder : IAsyncDisposable
         }
         catch (P11KitRpcException e) when (e.Fault == RpcFault.Closed)
         {
-            return name == P11SocketCheckName.Peer ? causes.ClosedByPeer(e) : causes.ConnectionLost(e);
+            return name switch
+            {
+                P11SocketCheckName.RemoteEnd => causes.RemoteNotAnswering(e),
+                P11SocketCheckName.Peer when forward is { IsAway: true } => forward.NotAnswering(e),
+                P11SocketCheckName.Peer => causes.ClosedByPeer(e),
+                _ => causes.ConnectionLost(e),
+            };
         }
         catch (P11KitRpcException e)
         {
@@ -185,6 +205,13 @@ sealed class SocketLadder : IAsyncDisposable
         if (computed is not null)
             return causes.IdentityNotPermitted("not tried: only root may connect as another");
         (socket, var errno) = await UnixSocketConnector.ConnectAsync(endpoint.SocketPath, identity, deadline);
+        if (errno == 0 && IsSshd(UnixSocketConnector.Listener(socket!).ProcessId))
+        {
+            rungs.InsertRange(
+                rungs.FindIndex(rung => rung.Name == P11SocketCheckName.Connect) + 1,
+                [(P11SocketCheckName.Tunnel, SshdAsync), (P11SocketCheckName.RemoteEnd, PeerAsync)]);
+        }
+
         return errno switch
         {
             0 => new("somebody listens"),
@@ -200,8 +227,26 @@ sealed class SocketLadder : IAsyncDisposable
         };
     }
 
+    /// <summary>Whether a socket was forwarded to this host: then sshd made it and listens on it. OpenSSH 9.8 has sessions in a program of their own.</summary>
+    static bool IsSshd(int process) => ProcessView.CommandName(process) is "sshd" or "sshd-session";
+
+    Task<Rung> SshdAsync(CancellationToken deadline)
+    {
+        var credentials = UnixSocketConnector.Listener(socket!);
+        return Task.FromResult(new Rung($"{Describe(credentials)} forwards it from another host; the server there sees no other peer"));
+    }
+
+    async Task<Rung> AwayAsync(CancellationToken deadline)
+    {
+        client = await forward!.ConnectAsync(deadline);
+        return new("sshd of the far side connects, and the server at this end answers");
+    }
+
     async Task<Rung> PeerAsync(CancellationToken deadline)
     {
+        // The other end of a tunnel has answered for it.
+        if (client is not null || notP11Kit is not null)
+            return new($"{Describe(UnixSocketConnector.Listener(socket!))} accepts");
         var credentials = UnixSocketConnector.Listener(socket!);
         listenerProcess = credentials.ProcessId;
         var listener = Describe(credentials);

@@ -164,8 +164,11 @@ public abstract class ChangeCommand : HsmRemoteCommand
         }
     });
 
-    IDisposable Lock(Instance instance) =>
-        Await((reporter, cancellation) => Services.Servers.LockAsync(instance.Name, instance.Scope, reporter, cancellation), leave: false);
+    IDisposable Lock(Instance instance) => Await((reporter, cancellation) => LockAsync(instance.Name, instance.Scope, reporter, cancellation), leave: false);
+
+    /// <summary>Keeps other runs on an instance waiting, or waits for them.</summary>
+    private protected virtual Task<IDisposable> LockAsync(string name, P11KitServerScope? scope, IReporter reporter, CancellationToken cancellationToken) =>
+        Services.Servers.LockAsync(name, scope, reporter, cancellationToken);
 
     void Apply(IChangePlan plan) => Await<object?>(
         async (reporter, cancellation) =>

@@ -43,15 +43,22 @@ public abstract class HsmRemoteCommand : PSCmdlet, IDisposable
     /// <summary>Runs work of a service to its end, or until the pipeline is stopped.</summary>
     /// <param name="work">The work.</param>
     /// <param name="leave">Whether it may be left behind when the pipeline is stopped: not while it undoes what it changed.</param>
-    private protected T Await<T>(Func<IReporter, CancellationToken, Task<T>> work, bool leave = true)
+    private protected T Await<T>(Func<IReporter, CancellationToken, Task<T>> work, bool leave = true) =>
+        Run((reporter, _, cancellation) => work(reporter, cancellation), leave, showsProgress: true);
+
+    /// <summary>The same, for work that goes on until it is stopped, of which no progress is shown, and that has objects to write before that.</summary>
+    private protected T Await<T>(Func<IReporter, Action<object>, CancellationToken, Task<T>> work, bool leave) => Run(work, leave, showsProgress: false);
+
+    T Run<T>(Func<IReporter, Action<object>, CancellationToken, Task<T>> work, bool leave, bool showsProgress)
     {
         var reporter = new PipelineReporter();
-        var task = Task.Run(() => work(reporter, stopping.Token));
+        var task = Task.Run(() => work(reporter, reporter.Object, stopping.Token));
         // Whatever way it ends, it is the end of what is reported.
         _ = task.ContinueWith(_ => reporter.Complete(), CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
         try
         {
-            while (TryTake(reporter.Records, () => reporter.Doing, leave ? stopping.Token : CancellationToken.None, out var record))
+            var left = leave ? stopping.Token : CancellationToken.None;
+            while (showsProgress ? TryTake(reporter.Records, () => reporter.Doing, left, out var record) : reporter.Records.TryTake(out record, Timeout.Infinite, left))
                 record(this);
             return task.GetAwaiter().GetResult();
         }
@@ -179,6 +186,26 @@ public abstract class HsmRemoteCommand : PSCmdlet, IDisposable
         return server.SocketPath;
     }
 
+    /// <summary>The forwards of names or patterns. A name that is not there is an error, a pattern that fits none is not.</summary>
+    private protected IEnumerable<P11SocketForward> FindForwards(string[] names, P11KitServerScope? scope)
+    {
+        var all = Await(_ => Services.Forwards.Get()).Where(forward => (scope ?? forward.Scope) == forward.Scope).ToList();
+        foreach (var name in names)
+        {
+            var pattern = WildcardPattern.Get(name, WildcardOptions.None);
+            var found = all.Where(forward => pattern.IsMatch(forward.Name)).ToList();
+            if (found.Count == 0 && !WildcardPattern.ContainsWildcardCharacters(name))
+            {
+                WriteError(ToErrorRecord(new HsmRemoteException(
+                    "ForwardNotFound", FailureKind.NotFound, $"There is no forward '{name}' on this host.",
+                    all.Count == 0 ? "Make it: New-P11SocketForward." : $"There is: {string.Join(", ", all)}. Get-P11SocketForward shows them.", name)));
+            }
+
+            foreach (var forward in found)
+                yield return forward;
+        }
+    }
+
     /// <summary>An absolute path: the session's location is not that of the process.</summary>
     private protected string Resolve(string path) => SessionState.Path.GetUnresolvedProviderPathFromPSPath(path);
 
@@ -238,6 +265,8 @@ public abstract class HsmRemoteCommand : PSCmdlet, IDisposable
         public void Warning(string message) => Add(command => command.WriteWarning(message));
 
         public void Error(HsmRemoteException error) => Add(command => command.WriteError(ToErrorRecord(error)));
+
+        internal void Object(object written) => Add(command => command.WriteObject(written));
 
         internal void Complete() => Records.CompleteAdding();
 

@@ -6,15 +6,17 @@ namespace HsmRemote.Commands;
 /// <summary>What starting, stopping and restarting instances have in common, whoever installed them.</summary>
 public abstract class RunServerCommand : ChangeCommand
 {
+    private protected const string ServerSet = "Server";
+
     /// <summary>The instances' names, with wildcards.</summary>
-    [Parameter(Mandatory = true, Position = 0, ValueFromPipelineByPropertyName = true)]
+    [Parameter(ParameterSetName = ServerSet, Mandatory = true, Position = 0, ValueFromPipelineByPropertyName = true)]
     [ArgumentCompleter(typeof(ServerNameCompleter))]
     [SupportsWildcards]
     [ValidateNotNullOrEmpty]
     public string[] Name { get; set; } = [];
 
     /// <summary>Whose instance: the machine's, or the caller's own. By default the one that there is.</summary>
-    [Parameter(ValueFromPipelineByPropertyName = true)]
+    [Parameter(ParameterSetName = ServerSet, ValueFromPipelineByPropertyName = true)]
     public P11KitServerScope? Scope { get; set; }
 
     private protected override bool NeedsRoot => false;

@@ -6,6 +6,18 @@ public sealed class ServerNameCompleter : ValueCompleter
     private protected override IEnumerable<string> Values() => ServiceLoader.Services.Servers.Names();
 }
 
+/// <summary>Completes the names of forwards.</summary>
+public sealed class ForwardNameCompleter : ValueCompleter
+{
+    private protected override IEnumerable<string> Values() => ServiceLoader.Services.Forwards.Names();
+}
+
+/// <summary>Completes the hosts that the caller's ssh configuration names.</summary>
+public sealed class SshHostCompleter : ValueCompleter
+{
+    private protected override IEnumerable<string> Values() => ServiceLoader.Services.Forwards.HostNames();
+}
+
 /// <summary>Completes the names of modules in p11-kit's configuration.</summary>
 public sealed class ModuleNameCompleter : ValueCompleter
 {

@@ -48,7 +48,7 @@ public sealed class CmdletTests(Engine engine)
         using var directory = new SocketDirectory();
         var test = (P11SocketTest)Assert.Single(engine.Run($"Test-P11Socket -SocketPath '{directory.SocketPath}'").Check()).BaseObject;
         Assert.Equal(P11SocketCause.PathMissing, test.Cause);
-        Assert.Equal(Enum.GetValues<P11SocketCheckName>(), test.Checks.Select(c => c.Name));
+        Assert.Equal(Enum.GetValues<P11SocketCheckName>().Where(name => name is not (P11SocketCheckName.Tunnel or P11SocketCheckName.RemoteEnd)), test.Checks.Select(c => c.Name));
         Assert.Equal(false, Assert.Single(engine.Run($"Test-P11Socket -SocketPath '{directory.SocketPath}' -Quiet").Check()).BaseObject);
     }
 

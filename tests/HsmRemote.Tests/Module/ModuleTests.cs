@@ -10,9 +10,9 @@ public sealed class ModuleTests(Engine engine) : IDisposable
 {
     static readonly string[] Cmdlets =
     [
-        "Disconnect-P11KitConnection", "Export-Pkcs11Certificate", "Get-P11ContainerConfig", "Get-P11KitConnection", "Get-P11KitServer", "Get-P11TargetUri",
-        "Get-Pkcs11Module", "Get-Pkcs11Object", "Get-Pkcs11Token", "Install-P11KitServer", "New-P11ContainerConfig", "Register-Pkcs11Module", "Restart-P11KitServer",
-        "Set-P11TargetUri", "Start-P11KitServer", "Stop-P11KitServer", "Test-P11Socket", "Test-Pkcs11Uri",
+        "Disconnect-P11KitConnection", "Export-Pkcs11Certificate", "Get-P11ContainerConfig", "Get-P11KitConnection", "Get-P11KitServer", "Get-P11SocketForward", "Get-P11TargetUri",
+        "Get-Pkcs11Module", "Get-Pkcs11Object", "Get-Pkcs11Token", "Install-P11KitServer", "New-P11ContainerConfig", "New-P11SocketForward", "Register-Pkcs11Module", "Remove-P11SocketForward", "Restart-P11KitServer",
+        "Set-P11TargetUri", "Start-P11KitServer", "Stop-P11KitServer", "Test-P11Socket", "Test-P11SocketForward", "Test-Pkcs11Uri",
         "Uninstall-P11KitServer", "Unregister-Pkcs11Module",
     ];
 
@@ -35,6 +35,8 @@ public sealed class ModuleTests(Engine engine) : IDisposable
     [InlineData("New-P11ContainerConfig", true)]
     [InlineData("Set-P11TargetUri", true)]
     [InlineData("Export-Pkcs11Certificate", true)]
+    [InlineData("New-P11SocketForward", true)]
+    [InlineData("Remove-P11SocketForward", true)]
     [InlineData("Start-P11KitServer", true)]
     [InlineData("Stop-P11KitServer", true)]
     [InlineData("Restart-P11KitServer", true)]

@@ -1,0 +1,320 @@
+using System.Text.Json;
+
+namespace HsmRemote.SystemTests;
+
+/// <summary>Sockets that travel, over real ssh between two hosts: what lasts, who may connect, and what is left behind.</summary>
+public sealed class ForwardTests(TwoHosts hosts) : IClassFixture<TwoHosts>
+{
+    const string Far = TwoHosts.FarAddress;
+
+    [Fact]
+    public void A_container_on_another_host_signs_through_drops_and_restarts()
+    {
+        var containers = new ContainerHost(hosts.Far);
+        const string Socket = "/run/away/pkcs11";
+        var command = $"New-P11SocketForward edge {Far} -RemotePath {Socket} -Group hsm -ForwardName away -Persist";
+        Assert.True(hosts.HsmRemote(command).SucceededWithOne().GetProperty("Changed").GetBoolean());
+
+        // Who may connect is decided by the mode and the group of the socket over there.
+        Assert.Equal($"660 0:{TwoHosts.GroupId}", hosts.Far.Shell($"stat -c '%a %u:%g' {Socket}").Succeeded());
+        var run = $"podman run --rm --network=none --user 5000:5000 --volume /run/away:/run/away --env P11_KIT_SERVER_ADDRESS=unix:path={Socket}";
+        string InContainer(string groups, string script) => $"{run} {groups} {ContainerHost.Image} sh -c {ContainerHost.Quote(script)}";
+        Assert.Contains("Verified OK", hosts.Far.Shell(InContainer($"--group-add {TwoHosts.GroupId}", ContainerHost.Sign(hosts.Token))).Succeeded(), StringComparison.Ordinal);
+        Assert.DoesNotContain("pkcs11:", hosts.Far.Shell(InContainer("", ContainerHost.List)).StdOut, StringComparison.Ordinal);
+
+        // The second time there is nothing to do, and the connection stays.
+        var process = One("away").GetProperty("ProcessId").GetInt32();
+        var again = hosts.HsmRemote(command).SucceededWithOne();
+        Assert.False(again.GetProperty("Changed").GetBoolean(), again.ToString());
+        Assert.Equal(process, One("away").GetProperty("ProcessId").GetInt32());
+
+        // A container that stays has mounted the directory, which outlives every connection.
+        hosts.Far.Shell($"podman run --detach --network=none --name stays --user 5000:5000 --group-add {TwoHosts.GroupId} --volume /run/away:/run/away --env P11_KIT_SERVER_ADDRESS=unix:path={Socket} {ContainerHost.Image}").Succeeded();
+        var list = $"podman exec stays {ContainerHost.List}";
+        hosts.UntilTokenIsSeen(list);
+
+        hosts.SetLink(up: false);
+        Thread.Sleep(TimeSpan.FromSeconds(30));
+        hosts.SetLink(up: true);
+        hosts.UntilTokenIsSeen(list);
+        Assert.Equal("Connected", One("away").GetProperty("State").GetString());
+
+        // This end is killed: systemd starts it again, and it takes its own socket back.
+        hosts.Near.Shell("systemctl kill --kill-whom=all -s KILL p11-forward-away.service").Succeeded();
+        hosts.UntilTokenIsSeen(list);
+
+        // The other end is killed with all that it had: what it leaves is stale.
+        hosts.Far.Shell($"pkill -KILL -f -- '-- [h]old {Socket}'; pkill -KILL -x sshd; test -S {Socket}").Succeeded();
+        hosts.Far.Shell("/usr/sbin/sshd -o PidFile=/run/sshd.pid").Succeeded();
+        hosts.UntilTokenIsSeen(list);
+        var test = hosts.HsmRemote("Test-P11SocketForward away").SucceededWithOne();
+        Assert.True(test.GetProperty("Succeeded").GetBoolean(), test.ToString());
+
+        // Fifty at a time.
+        var crowd = hosts.Far.Shell($$"""
+            cd "$(mktemp -d)"; head -c 32 /dev/urandom >digest
+            export P11_KIT_SERVER_ADDRESS=unix:path={{Socket}}
+            for i in $(seq 50); do
+                pkcs11-tool --module {{ContainerHost.Client}} --token-label {{hosts.Token.Label}} --login --pin {{hosts.Token.Pin}} \
+                    --sign --id 01 --mechanism ECDSA --input-file digest --output-file signature.$i >log.$i 2>&1 &
+            done
+            wait
+            find . -name 'signature.*' -size +60c | wc -l; cat log.* | sort | uniq -c | sort -rn | head -5
+            """);
+        Assert.True(crowd.Succeeded().StartsWith("50\n", StringComparison.Ordinal), crowd.ToString());
+
+        hosts.HsmRemote("Remove-P11SocketForward away").SucceededWithOne();
+        Assert.Equal("", Leftovers("away"));
+        Assert.Equal("", hosts.Far.Shell("ls -d /run/away 2>/dev/null || true").Succeeded());
+        Assert.False(hosts.HsmRemote("Remove-P11SocketForward away").SucceededWithOne().GetProperty("Changed").GetBoolean());
+    }
+
+    [Fact]
+    public void A_socket_of_the_far_side_appears_here_and_leaves_nothing()
+    {
+        _ = hosts.Token;
+        var deep = hosts.Far.CreateToken("deep");
+        hosts.Far.HsmRemote($"Install-P11KitServer deep -TargetUri '{deep.Uri}'").SucceededWithOne();
+        hosts.HsmRemote($"New-P11SocketForward -HostName {Far} -Direction Pull -RemotePath /run/deep/pkcs11 -ForwardName pulled -SocketMode 0666").SucceededWithOne();
+        var socket = One("pulled").GetProperty("SocketPath").GetString()!;
+        Assert.Equal("666 0:0", hosts.Near.Shell($"stat -c '%a %u:%g' {socket}").Succeeded());
+
+        // Test-P11Socket knows where it comes from.
+        var test = hosts.HsmRemote($"Test-P11Socket -SocketPath {socket} -Uid 5000 -Gid 5000").SucceededWithOne();
+        Assert.True(test.GetProperty("Succeeded").GetBoolean(), test.ToString());
+        Assert.Equal(["Tunnel", "RemoteEnd", "Path"], test.GetProperty("Checks").EnumerateArray().Take(3).Select(check => check.GetProperty("Name").GetString()!));
+        Assert.Equal("deep", test.GetProperty("Tokens")[0].GetProperty("Label").GetString());
+
+        // The server over there stops, and the ladder says where.
+        hosts.Far.Shell("systemctl stop deep.socket").Succeeded();
+        Cause("Test-P11SocketForward pulled", "RemoteNotAnswering", "RemoteEnd");
+        hosts.HsmRemote("Remove-P11SocketForward pulled").SucceededWithOne();
+        Assert.Equal("", Leftovers("pulled"));
+    }
+
+    [Fact]
+    public void The_ladder_names_what_is_wrong_between_two_hosts()
+    {
+        hosts.StartSshd(2210, "-o PidFile=/run/sshd2210.pid");
+        var forward = $"New-P11SocketForward edge {Far} -Port 2210 -RemotePath /run/ladder.p11 -ForwardName ladder";
+        hosts.HsmRemote(forward).SucceededWithOne();
+        var away = hosts.Far.HsmRemote("Test-P11Socket -SocketPath /run/ladder.p11").SucceededWithOne();
+        Assert.True(away.GetProperty("Succeeded").GetBoolean(), away.ToString());
+        Assert.Contains(away.GetProperty("Checks").EnumerateArray(), check => check.GetProperty("Name").GetString() is "RemoteEnd");
+
+        // The server of the token stops: it is seen from both ends.
+        hosts.Near.Shell("systemctl stop edge.socket").Succeeded();
+        Cause("Test-P11SocketForward ladder", "RemoteNotAnswering", "Peer");
+        var seen = hosts.Far.HsmRemote("Test-P11Socket -SocketPath /run/ladder.p11").SucceededWithOne();
+        Assert.Equal("RemoteNotAnswering", seen.GetProperty("Cause").GetString());
+        hosts.Near.Shell("systemctl start edge.socket").Succeeded();
+
+        // Somebody removes the socket.
+        hosts.Far.Shell("rm /run/ladder.p11").Succeeded();
+        Cause("Test-P11SocketForward ladder", "StaleForward", "RemoteEnd");
+
+        hosts.Near.Shell("systemctl stop p11-forward-ladder").Succeeded();
+        Cause("Test-P11SocketForward ladder", "TunnelStopped", "Tunnel");
+
+        // sshd does not come back.
+        hosts.Far.Shell("kill \"$(cat /run/sshd2210.pid)\"").Succeeded();
+        hosts.Near.Shell("systemctl start p11-forward-ladder").Succeeded();
+        Cause("Test-P11SocketForward ladder", "FarSideUnreachable", "RemoteEnd");
+
+        // Another machine answers in its place.
+        hosts.Far.Shell("ssh-keygen -q -t ed25519 -N '' -f /run/other_key; /usr/sbin/sshd -p 2210 -o HostKey=/run/other_key -o PidFile=/run/sshd2210.pid").Succeeded();
+        hosts.Near.Shell("systemctl restart p11-forward-ladder").Succeeded();
+        Cause("Test-P11SocketForward ladder", "HostKeyChanged", "RemoteEnd");
+        Error(forward, "HostKeyChanged", "ssh-keygen -f");
+        hosts.HsmRemote("Remove-P11SocketForward ladder").SucceededWithOne();
+        hosts.Far.Shell("kill \"$(cat /run/sshd2210.pid)\"").Succeeded();
+    }
+
+    [Fact]
+    public void What_is_in_the_way_is_asked_before_it_is_removed()
+    {
+        _ = hosts.Token;
+        hosts.Far.Shell("""
+            (timeout 1 socat UNIX-LISTEN:/tmp/stale.p11,unlink-close=0 - </dev/zero >/dev/null) || true
+            (setsid socat UNIX-LISTEN:/tmp/live.p11,fork EXEC:cat >/dev/null 2>&1 &)
+            echo precious >/tmp/file.p11; ln -s /tmp/file.p11 /tmp/link.p11; install -d -m 0777 /run/open
+            # A listener that /proc/net/unix does not show here: it is in another network namespace.
+            (setsid unshare --net socat UNIX-LISTEN:/tmp/hidden.p11,fork EXEC:cat >/dev/null 2>&1 &)
+            until test -S /tmp/live.p11 -a -S /tmp/hidden.p11; do sleep 0.1; done
+            """).Succeeded();
+        Error($"New-P11SocketForward edge {Far} -RemotePath /tmp/live.p11", "ForwardPathInUse", "ss -xlp");
+        Error($"New-P11SocketForward edge {Far} -RemotePath /tmp/hidden.p11", "ForwardPathInUse", "ss -xlp");
+        Error($"New-P11SocketForward edge {Far} -RemotePath /tmp/file.p11", "ForwardPathTaken", "not touched");
+        Error($"New-P11SocketForward edge {Far} -RemotePath /tmp/link.p11", "ForwardPathTaken", "symbolic link");
+        Error($"New-P11SocketForward edge {Far} -RemotePath /run/open/pkcs11", "ForwardDirectoryUnusable", "chmod +t");
+        Error($"New-P11SocketForward edge {Far} -RemotePath /nowhere/at/all", "ForwardDirectoryUnusable", "mkdir");
+        Error($"New-P11SocketForward edge {Far} -RemotePath /tmp/owned.p11 -Owner nosuchuser", "ForwardAccountUnusable", "nosuchuser");
+        Error($"New-P11SocketForward edge {Far} -RemotePath '/tmp/a b'", "ForwardPathInvalid", "absolute");
+        Assert.Equal("precious", hosts.Far.Shell("cat /tmp/file.p11; test -L /tmp/link.p11").Succeeded());
+        Assert.Contains("hello", hosts.Far.Shell("echo hello | socat -t 1 - UNIX-CONNECT:/tmp/live.p11; echo hello | socat -t 1 - UNIX-CONNECT:/tmp/hidden.p11").Succeeded(), StringComparison.Ordinal);
+
+        var stale = hosts.HsmRemote($"New-P11SocketForward edge {Far} -RemotePath /tmp/stale.p11 -ForwardName stale -Owner nobody -SocketMode 0600").SucceededWithOne();
+        Assert.True(stale.GetProperty("Changed").GetBoolean());
+        Assert.Equal("600 nobody", hosts.Far.Shell("stat -c '%a %U' /tmp/stale.p11").Succeeded());
+        Assert.Contains("token=edge", hosts.Far.Shell($"setpriv --reuid nobody --clear-groups bash -c '{TwoHosts.List("/tmp/stale.p11")}'").Succeeded(), StringComparison.Ordinal);
+
+        // What would be done to it is asked without doing it.
+        var what = hosts.HsmRemote($"New-P11SocketForward edge {Far} -RemotePath /tmp/other.p11 -ForwardName stale -Persist -WhatIf").SucceededWithOne();
+        Assert.True(what.GetProperty("Changed").GetBoolean());
+        Assert.Equal("/tmp/stale.p11", One("stale").GetProperty("RemotePath").GetString());
+        Assert.Equal("", hosts.Far.Shell("ls /tmp/other.p11* 2>/dev/null || true").Succeeded());
+        // And it moves, from where it ends with the machine to where it does not.
+        hosts.HsmRemote($"New-P11SocketForward edge {Far} -RemotePath /tmp/other.p11 -ForwardName stale -Persist").SucceededWithOne();
+        Assert.Equal("/etc/systemd/system/p11-forward-stale.service enabled", hosts.Near.Shell("ls /run/systemd/system/p11-forward-stale.service /etc/systemd/system/p11-forward-stale.service 2>/dev/null | tr '\\n' ' ' || true; systemctl is-enabled p11-forward-stale").Succeeded());
+        Assert.Equal("", hosts.Far.Shell("ls /tmp/stale.p11 2>/dev/null || true").Succeeded());
+        hosts.HsmRemote("Get-P11SocketForward stale | Remove-P11SocketForward").SucceededWithOne();
+        Assert.Equal("", Leftovers("stale"));
+    }
+
+    [Fact]
+    public void Both_ends_are_checked_before_anything_is_changed()
+    {
+        hosts.StartSshd(2211, "-o AllowStreamLocalForwarding=no");
+        hosts.StartSshd(2212, "-o DisableForwarding=yes");
+        hosts.StartSshd(2213, "-o PubkeyAuthentication=no");
+        hosts.Far.Shell("/usr/sbin/sshd -p 2214").Succeeded();
+        Error($"New-P11SocketForward edge {Far} -Port 2211 -ForwardName bad", "ForwardingNotAllowed", "AllowStreamLocalForwarding");
+        Error($"New-P11SocketForward edge {Far} -Port 2212 -ForwardName bad", "ForwardingNotAllowed", "DisableForwarding");
+        Error($"New-P11SocketForward edge {Far} -Port 2213 -ForwardName bad", "FarSideDeniesLogin", "BatchMode");
+        // No configuration makes an unknown key enough.
+        hosts.Near.WriteFile("/root/lax", "Host *\n  StrictHostKeyChecking no\n  UserKnownHostsFile /dev/null\n");
+        Error($"New-P11SocketForward edge {Far} -Port 2214 -SshConfig /root/lax -ForwardName bad", "HostKeyUnknown", "ssh_host_ed25519_key.pub");
+        Error($"New-P11SocketForward edge {Far} -Port 1 -ForwardName bad", "FarSideUnreachable", "Connection refused");
+        Error("New-P11SocketForward edge no.such.host.invalid -ForwardName bad", "FarSideUnreachable", "resolve");
+        Error($"New-P11SocketForward -SocketPath /run/no/socket -HostName {Far} -ForwardName bad", "LocalSocketFailed", "no/socket");
+        Error($"New-P11SocketForward -HostName {Far} -Direction Push -ForwardName bad", "ForwardSourceRequired", "-SocketPath");
+        Error($"New-P11SocketForward -HostName {Far} -Direction Pull -ForwardName bad", "RemotePathRequired", "-RemotePath");
+        Error($"New-P11SocketForward -HostName {Far} -Direction Pull -RemotePath /run/nothing -ForwardName bad", "RemoteSocketFailed", "Test-P11Socket");
+        Error($"New-P11SocketForward edge {Far} -KeyPath /root/no-such-key -ForwardName bad", "SshFileMissing", "-KeyPath");
+        Error($"New-P11SocketForward edge '-oProxyCommand=x' -ForwardName bad", "HostNameInvalid", "alias");
+        Error("Test-P11SocketForward bad", "ForwardNotFound", "no forward");
+        Assert.Equal("", Leftovers("bad"));
+    }
+
+    [Fact]
+    public void A_tunnel_that_does_not_come_up_is_undone()
+    {
+        _ = hosts.Token;
+        // ssh goes elsewhere where only the service is.
+        hosts.Near.WriteFile("/root/split", $"Match originalhost split exec \"test $RUNTIME_DIRECTORY\"\n  Port 1\nHost split\n  HostName {Far}\n  HostKeyAlias {Far}\n");
+        Error("New-P11SocketForward edge split -SshConfig /root/split -ForwardName undone -RemotePath /tmp/undone.p11 -Persist", "ChangeFailed", "Connection refused");
+        Assert.Equal("", Leftovers("undone"));
+    }
+
+    [Fact]
+    public void A_users_own_systemd_forwards_too()
+    {
+        _ = hosts.Token;
+        hosts.Near.Shell("systemctl start user@0.service").Succeeded();
+        hosts.HsmRemote($"New-P11SocketForward edge {Far} -RemotePath /tmp/own.p11 -ForwardName own -Scope User -Persist").SucceededWithOne();
+        Assert.Contains("token=edge", hosts.Far.Shell(TwoHosts.List("/tmp/own.p11")).Succeeded(), StringComparison.Ordinal);
+        Assert.Equal("User", One("own").GetProperty("Scope").GetString());
+        hosts.HsmRemote("Remove-P11SocketForward own").SucceededWithOne();
+        Assert.Equal("", Leftovers("own"));
+        Assert.Equal("", hosts.Far.Shell("ls /tmp/own.p11 2>/dev/null || true").Succeeded());
+    }
+
+    [Fact]
+    public void The_virtual_machine_of_colima_is_held_to_its_host_keys()
+    {
+        _ = hosts.Token;
+        // What colima prints, with sshd of the other host for the one of its virtual machine.
+        hosts.Near.WriteFile("/usr/local/bin/colima", $$"""
+            #!/bin/sh
+            case "$*" in
+                'ssh-config work')
+                    cat <<'END'
+            # This SSH config file can be passed to 'ssh -F'.
+            # This file is created by Lima, but not used by Lima itself currently.
+            # Modifications to this file will be lost on restarting the Lima instance.
+            Host colima-work
+              IdentityFile "/root/.ssh/id_ed25519"
+              StrictHostKeyChecking no
+              UserKnownHostsFile /dev/null
+              NoHostAuthenticationForLocalhost yes
+              GSSAPIAuthentication no
+              PreferredAuthentications publickey
+              Compression no
+              BatchMode yes
+              IdentitiesOnly yes
+              Ciphers "^aes128-gcm@openssh.com,aes256-gcm@openssh.com"
+              User root
+              ControlMaster auto
+              ControlPath "/root/ssh.sock"
+              ControlPersist yes
+              Hostname {{Far}}
+              Port 22
+
+            END
+                    ;;
+                'ssh --profile work -- sh -c cat /etc/ssh/ssh_host_*_key.pub') echo '{{string.Join(' ', hosts.HostKey().Split(' ').Skip(1))}} root@lima' ;;
+                *) echo "unexpected: $*" >&2; exit 1 ;;
+            esac
+
+            """, "0755");
+        hosts.HsmRemote("New-P11SocketForward edge -Colima work -RemotePath /tmp/colima.p11").SucceededWithOne();
+        var forward = One("edge-colima-work");
+        Assert.Equal(("colima-work", "work"), (forward.GetProperty("HostName").GetString(), forward.GetProperty("ColimaProfile").GetString()));
+        Assert.Contains("token=edge", hosts.Far.Shell(TwoHosts.List("/tmp/colima.p11")).Succeeded(), StringComparison.Ordinal);
+        var test = hosts.HsmRemote("Test-P11SocketForward edge-colima-work").SucceededWithOne();
+        Assert.True(test.GetProperty("Succeeded").GetBoolean(), test.ToString());
+
+        // Another one in its place is not talked to, although colima's configuration would.
+        hosts.Near.Shell($"sed -i 's/AAAA..../AAAAB3Nz/' /run/p11-forward-edge-colima-work.d/known_hosts; echo 'colima-work ssh-ed25519 '\"$(ssh-keygen -q -t ed25519 -N '' -f /root/other; cut -d' ' -f2 /root/other.pub)\" >/run/p11-forward-edge-colima-work.d/known_hosts; systemctl restart p11-forward-edge-colima-work").Succeeded();
+        Cause("Test-P11SocketForward edge-colima-work", "HostKeyChanged", "RemoteEnd");
+        hosts.HsmRemote("Remove-P11SocketForward edge-colima-work").SucceededWithOne();
+        Assert.Equal("", Leftovers("edge-colima-work"));
+        Error("New-P11SocketForward edge -Colima other", "ColimaFailed", "colima start other");
+    }
+
+    [Fact]
+    public void A_server_runs_from_the_prompt_until_it_is_interrupted()
+    {
+        _ = hosts.Token;
+        hosts.Near.Shell($"""
+            cd /root
+            env --default-signal=INT setsid {SandboxFixture.ShellPath} -NoProfile -NonInteractive -Command "Start-P11KitServer -Foreground -TargetUri '{hosts.Token.Uri}' -SocketPath /run/prompt.p11" >said 2>&1 &
+            shell=$!
+            for i in $(seq 300); do grep -q export said && break; sleep 0.1; done
+            {TwoHosts.List("/run/prompt.p11")} >tokens
+            kill -INT $shell
+            wait $shell || true
+            """).Succeeded();
+        var said = hosts.Near.Shell("cat /root/said").Succeeded();
+        Assert.Contains("export P11_KIT_SERVER_ADDRESS=unix:path=/run/prompt.p11", said, StringComparison.Ordinal);
+        Assert.Contains("-R /tmp/pkcs11:/run/prompt.p11", said, StringComparison.Ordinal);
+        Assert.Contains("token=edge", hosts.Near.Shell("cat /root/tokens").Succeeded(), StringComparison.Ordinal);
+        Assert.Equal("", hosts.Near.Shell("ls /run/prompt.p11 2>/dev/null || true; pgrep -x p11-kit-server || true").Succeeded());
+        Error("Start-P11KitServer -Foreground -TargetUri 'pkcs11:token=edge' -SocketPath /run/edge/pkcs11", "SocketPathTaken", "another path");
+        Error("Start-P11KitServer -Foreground -TargetUri 'token=edge'", "UriMalformed", "PKCS #11 URI");
+    }
+
+    JsonElement One(string name) => hosts.HsmRemote($"Get-P11SocketForward {name}").SucceededWithOne();
+
+    void Cause(string command, string cause, string check)
+    {
+        var test = hosts.HsmRemote(command).SucceededWithOne();
+        Assert.True(
+            (cause, check) == (test.GetProperty("Cause").GetString(), test.GetProperty("FailedCheck").GetString()),
+            $"{test}\n{hosts.Near.Shell("journalctl --no-pager -u 'p11-forward-*' -n 30").StdOut}");
+        Assert.NotEqual("", test.GetProperty("Remedy").GetString());
+    }
+
+    void Error(string command, string errorId, string says)
+    {
+        var result = hosts.HsmRemote($"try {{ {command} -ErrorAction Stop }} catch {{ $_.FullyQualifiedErrorId.Split(',')[0]; \"$_ $($_.ErrorDetails.RecommendedAction)\" }}");
+        Assert.True(result.Output.Length == 2, result.ToString());
+        Assert.Equal(errorId, result.Output[0].GetString());
+        Assert.Contains(says, result.Output[1].GetString(), StringComparison.Ordinal);
+    }
+
+    /// <summary>What of a forward is on this host.</summary>
+    string Leftovers(string name) => hosts.Near.Shell(
+        $"ls -d /etc/systemd/system/*p11-forward-{name}* /etc/systemd/system/*.wants/*p11-forward-{name}* /etc/p11-forward-{name} /run/systemd/system/*p11-forward-{name}* /run/p11-forward-{name}* "
+        + $"/root/.config/systemd/user/*p11-forward-{name}* /root/.config/p11-forward-{name} 2>/dev/null || true; systemctl list-units --all --no-legend 'p11-forward-{name}*'; pgrep -f -- '[t]unnel.sh .* {name} ' || true").Succeeded();
+}
