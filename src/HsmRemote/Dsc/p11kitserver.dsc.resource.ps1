@@ -115,15 +115,15 @@ function Get-State([hashtable] $Desired) {
     }
 }
 
-# Makes the instance be as desired or, with -WhatIf, gives the plan.
-function Set-Instance([hashtable] $Desired, [bool] $WhatIf) {
+# Makes the instance be as desired or only gives the plan.
+function Write-Instance([hashtable] $Desired, [bool] $PlanOnly) {
     if ($Desired['_exist'] -eq $false) {
         $arguments = Get-Argument $Desired 'name', 'scope'
-        Uninstall-P11KitServer @arguments -WhatIf:$WhatIf -Confirm:$false -WarningVariable warnings -WarningAction SilentlyContinue
+        Uninstall-P11KitServer @arguments -WhatIf:$PlanOnly -Confirm:$false -WarningVariable warnings -WarningAction SilentlyContinue
     }
     else {
         $arguments = Get-Argument $Desired
-        Install-P11KitServer @arguments -WhatIf:$WhatIf -Confirm:$false -WarningVariable warnings -WarningAction SilentlyContinue
+        Install-P11KitServer @arguments -WhatIf:$PlanOnly -Confirm:$false -WarningVariable warnings -WarningAction SilentlyContinue
     }
     foreach ($warning in $warnings) { Write-Message warn $warning }
 }
@@ -166,7 +166,7 @@ try {
     switch ($Operation) {
         'get' { Write-Json (Get-State $desired) }
         'test' {
-            $plan = Set-Instance $desired $true
+            $plan = Write-Instance $desired $true
             $actual = Get-State $desired
             $unlike = @(if ($plan.Changed) { Compare-State $desired $actual })
             # What cannot be said by a property, such as a package that is missing.
@@ -176,11 +176,11 @@ try {
             Write-Json $unlike
         }
         'set' {
-            $null = Set-Instance $desired $false
+            $null = Write-Instance $desired $false
             Write-Json (Get-State $desired)
         }
         'whatIf' {
-            $plan = Set-Instance $desired $true
+            $plan = Write-Instance $desired $true
             $state = Get-State $desired
             foreach ($name in $desired.Keys) { if ($parameters[$name] -and $name -notin $writeOnly) { $state[$name] = $desired[$name] } }
             $state._exist = $desired['_exist'] -ne $false
@@ -190,7 +190,7 @@ try {
         }
         'delete' {
             $desired['_exist'] = $false
-            $null = Set-Instance $desired $false
+            $null = Write-Instance $desired $false
         }
     }
     exit 0

@@ -13,7 +13,7 @@ function Connect-User([uint32] $Uid, [string] $Unit = "example-$Uid") {
 }
 
 # Starts a container of debian:12 with the sandbox's programs, until the next example.
-function Start-Container([string] $Name, [string[]] $Options, [string[]] $Command = ('sleep', '600')) {
+function Invoke-Container([string] $Name, [string[]] $Options, [string[]] $Command = ('sleep', '600')) {
     bash -c 'touch /run/examples/containers'
     $report = podman run --detach --network=none --name $Name --volume /usr:/usr:ro --volume /run/examples/app:/app:ro @Options debian:12 @Command 2>&1
     if ($LASTEXITCODE) { throw "the container $Name did not start: $report" }
@@ -28,7 +28,7 @@ function Wait-Until([scriptblock] $Condition) {
 }
 
 # The state in which every example begins.
-function Reset-Sandbox {
+function Clear-Sandbox {
     Get-P11KitServer | Where-Object { $_.IsManaged -and ($_.Name -ne 'edge' -or $_.Scope -eq 'User') } | Uninstall-P11KitServer | Out-Null
     $report = bash "$PSScriptRoot/prepare.sh" 2>&1
     if ($LASTEXITCODE) { throw "prepare.sh: $report" }
@@ -48,7 +48,7 @@ function Invoke-Example([string] $Title, [scriptblock] $Before, [string] $Code) 
     $types = [Collections.Generic.List[string]]::new()
     $errors = [Collections.Generic.List[string]]::new()
     try {
-        Reset-Sandbox
+        Clear-Sandbox
         if ($Before) { & $Before | Out-Null }
     }
     catch { $errors.Add("(before):`u{a0}$($_ -replace "\s", "`u{a0}")") }

@@ -1,5 +1,5 @@
 $container = {
-    Start-Container signer ('--user=5000:5000', '--group-add=992', '--volume=/run/edge:/run/edge:ro') ('/app', 'UNIX-CONNECT:/run/edge/pkcs11', 'PIPE')
+    Invoke-Container signer ('--user=5000:5000', '--group-add=992', '--volume=/run/edge:/run/edge:ro') ('/app', 'UNIX-CONNECT:/run/edge/pkcs11', 'PIPE')
     Wait-Until { Get-P11KitConnection edge }
 }
 @{
