@@ -288,9 +288,12 @@ function Invoke-Package {
 # Packs the last commit twice, in clones whose paths, umasks and time zones differ, and compares what comes out, to the byte.
 function Invoke-Reproduction {
     $directory = [IO.Directory]::CreateTempSubdirectory('hsmremote-').FullName
+    $origin = $root
     $sums = foreach ($clone in @{ Path = 'one'; Umask = '022'; Zone = 'UTC' }, @{ Path = 'some/other/place'; Umask = '077'; Zone = 'Asia/Tokyo' }) {
         $path = "$directory/$($clone.Path)"
-        Invoke-Program git ('clone', '--quiet', $root, $path)
+        # The second of the first: the checkout may have another commit by then.
+        Invoke-Program git ('clone', '--quiet', $origin, $path)
+        $origin = $path
         Invoke-Program sh ('-c', "umask $($clone.Umask) && TZ=$($clone.Zone) exec '$path/build.sh' Package")
         , [IO.File]::ReadAllLines("$path/output/packages/SHA256SUMS")
     }
