@@ -25,7 +25,7 @@ public sealed class SocketLadderTests : IDisposable
         var test = await TestAsync(Long);
         Assert.True(test.Succeeded);
         Assert.Equal((P11SocketCause.None, null, null, null), (test.Cause, test.FailedCheck, test.Explanation, test.Remedy));
-        Assert.Equal(Enum.GetValues<P11SocketCheckName>(), test.Checks.Select(c => c.Name));
+        Assert.Equal(Enum.GetValues<P11SocketCheckName>().Where(name => name is not (P11SocketCheckName.Tunnel or P11SocketCheckName.RemoteEnd)), test.Checks.Select(c => c.Name));
         Assert.All(test.Checks, c => Assert.Equal(c.Name < P11SocketCheckName.Login ? P11SocketCheckStatus.Passed : P11SocketCheckStatus.Skipped, c.Status));
         Assert.Equal("One", Assert.Single(test.Tokens).Label);
         Assert.Equal(directory.SocketPath, test.Tokens[0].SocketPath);
