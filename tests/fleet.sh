@@ -6,7 +6,7 @@
 # DIRECTORY gets what an Ansible controller has: an inventory of host1, host2, …, a key pair, the hosts' keys, ansible.cfg; and
 # the file 'ids' with each system's id for 'tests/sandbox.sh --enter'. The SSH is real from end to end, host keys are verified,
 # and no network is needed: each connection is a process, 'sshd -i' in the system, which dies with either end.
-# The token of hostN is hostN-token, with the PIN fleet-pin-73915 and one EC key pair.
+# The token of hostN is hostN-token, with the PIN in the file 'pin' and one EC key pair.
 set -euo pipefail
 
 tests=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd -P)
@@ -19,6 +19,8 @@ done
 
 # Not mounted with the checkout: a process in a system finds /tmp of its own.
 mkdir -p "$directory"
+pin=fleet-pin-$RANDOM$RANDOM
+echo "$pin" >"$directory/pin"
 ssh-keygen -q -t ed25519 -N '' -C fleet -f "$directory/key"
 
 holders=() held=()
@@ -41,8 +43,8 @@ prepare() {
         rm -f /etc/ssh/ssh_host_*
         ssh-keygen -q -t ed25519 -N '' -f /etc/ssh/ssh_host_ed25519_key
         hostnamectl hostname host$1 2>/dev/null || hostname host$1
-        softhsm2-util --init-token --free --label host$1-token --pin fleet-pin-73915 --so-pin 87654321 >/dev/null
-        pkcs11-tool --module /usr/lib/softhsm/libsofthsm2.so --token-label host$1-token --login --pin fleet-pin-73915 \\
+        softhsm2-util --init-token --free --label host$1-token --pin $pin --so-pin 87654321 >/dev/null
+        pkcs11-tool --module /usr/lib/softhsm/libsofthsm2.so --token-label host$1-token --login --pin $pin \\
             --keypairgen --key-type EC:prime256v1 --label key --id 01 >/dev/null 2>&1
         cat /etc/ssh/ssh_host_ed25519_key.pub
 EOF

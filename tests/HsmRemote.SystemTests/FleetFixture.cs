@@ -13,9 +13,6 @@ public sealed partial class FleetFixture : IAsyncLifetime
 
     internal const string BrokenHost = "host4";
 
-    /// <summary>The PIN of each host's token.</summary>
-    internal const string Pin = "fleet-pin-73915";
-
     static readonly TimeSpan _deadline = TimeSpan.FromMinutes(8);
 
     readonly string directory = Directory.CreateTempSubdirectory("fleet").FullName;
@@ -55,6 +52,7 @@ public sealed partial class FleetFixture : IAsyncLifetime
         }
 
         ids = File.ReadAllLines(Path.Combine(directory, "ids"));
+        Pin = File.ReadAllText(Path.Combine(directory, "pin")).Trim();
         WriteController();
     }
 
@@ -94,6 +92,9 @@ public sealed partial class FleetFixture : IAsyncLifetime
 
     /// <summary>One run of the story.</summary>
     internal PlaybookRun Run(string playbook, string turn) => Story.Single(run => string.Equals(run.Playbook, playbook, StringComparison.Ordinal) && string.Equals(run.Turn, turn, StringComparison.Ordinal));
+
+    /// <summary>The PIN of each host's token, which no other fleet has.</summary>
+    internal string Pin { get; private set; } = "";
 
     /// <summary>Whether the PIN was seen where it has no business, and where.</summary>
     internal string Leaks { get; private set; } = "";
@@ -198,7 +199,7 @@ public sealed partial class FleetFixture : IAsyncLifetime
         internal Watch(FleetFixture fleet)
         {
             this.fleet = fleet;
-            File.WriteAllText(Path.Combine(here, "pattern"), Pin);
+            File.WriteAllText(Path.Combine(here, "pattern"), fleet.Pin);
             File.WriteAllText(Path.Combine(here, "watching"), "");
             File.WriteAllText(Path.Combine(here, "seen"), "");
             // The controller sees the hosts' processes as well.
@@ -213,12 +214,12 @@ public sealed partial class FleetFixture : IAsyncLifetime
             for (var host = 1; host <= 4; host++)
             {
                 leaks.Append(fleet.Host(host, $$"""
-                    journalctl --no-pager --output cat | grep --text --fixed-strings {{Pin}} || true
-                    find /etc /root /run /tmp /var/log /var/tmp -xdev -type f -newer /etc/machine-id -exec grep --text --files-with-matches --no-messages --fixed-strings {{Pin}} {} + || true
+                    journalctl --no-pager --output cat | grep --text --fixed-strings {{fleet.Pin}} || true
+                    find /etc /root /run /tmp /var/log /var/tmp -xdev -type f -newer /etc/machine-id -exec grep --text --files-with-matches --no-messages --fixed-strings {{fleet.Pin}} {} + || true
                     """).Succeeded());
             }
 
-            using (var careless = Process.Start("sh", ["-c", $"sleep 30; : {Pin}"]))
+            using (var careless = Process.Start("sh", ["-c", $"sleep 30; : {fleet.Pin}"]))
             {
                 for (var i = 0; i < 600 && File.ReadAllText(seen).Length == 0; i++)
                     Thread.Sleep(50);

@@ -114,9 +114,6 @@ class ActionModule(ActionBase):
 
     def _arguments(self):
         arguments = self._task.args
-        unknown = sorted(set(arguments) - self._VALID_ARGS)
-        if unknown:
-            raise AnsibleActionFail("cmdlet does not know: %s. It takes %s." % (", ".join(unknown), ", ".join(sorted(self._VALID_ARGS))))
         name = to_text(arguments.get("name") or "")
         # It is not quoted in the script.
         if not all(part.isalnum() for part in name.split("-")) or "-" not in name or not name.isascii():
