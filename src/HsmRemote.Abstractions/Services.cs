@@ -234,7 +234,7 @@ public interface IP11SocketService
 public interface IP11SocketForwardService
 {
     /// <summary>The forwards of the machine and those of the caller, by name.</summary>
-    IReadOnlyList<P11SocketForward> Get();
+    IReadOnlyList<P11SocketForward> Get(IReporter reporter);
 
     /// <summary>The names of the forwards, without asking systemd: for completion.</summary>
     IReadOnlyList<string> Names();

@@ -11,8 +11,9 @@ sealed class P11SocketForwardService : IP11SocketForwardService
 {
     const string DefaultRemotePath = "/tmp/pkcs11";
 
-    public IReadOnlyList<P11SocketForward> Get()
+    public IReadOnlyList<P11SocketForward> Get(IReporter reporter)
     {
+        using var step = new Step(reporter, "Look for forwards, and what they are doing");
         using var managers = new SystemdManagers();
         return [.. ForwardInventory.Settings().Select(forward => ForwardInventory.Describe(forward, ForwardLayout.IsLaunchd ? null : managers[forward.Layout.Scope]))];
     }

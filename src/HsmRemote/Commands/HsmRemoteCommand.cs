@@ -189,7 +189,7 @@ public abstract class HsmRemoteCommand : PSCmdlet, IDisposable
     /// <summary>The forwards of names or patterns. A name that is not there is an error, a pattern that fits none is not.</summary>
     private protected IEnumerable<P11SocketForward> FindForwards(string[] names, P11KitServerScope? scope)
     {
-        var all = Await(_ => Services.Forwards.Get()).Where(forward => (scope ?? forward.Scope) == forward.Scope).ToList();
+        var all = Await(Services.Forwards.Get).Where(forward => (scope ?? forward.Scope) == forward.Scope).ToList();
         foreach (var name in names)
         {
             var pattern = WildcardPattern.Get(name, WildcardOptions.None);

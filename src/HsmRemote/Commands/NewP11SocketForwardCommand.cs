@@ -86,11 +86,13 @@ public sealed class NewP11SocketForwardCommand : ChangeCommand
 
     /// <summary>The user that the socket is given to where it is made: a name or a number.</summary>
     [Parameter]
+    [ArgumentCompleter(typeof(UserNameCompleter))]
     [ValidateNotNullOrEmpty]
     public string? Owner { get; set; }
 
     /// <summary>The group that the socket is given to where it is made: a name or a number.</summary>
     [Parameter]
+    [ArgumentCompleter(typeof(GroupNameCompleter))]
     [ValidateNotNullOrEmpty]
     public string? Group { get; set; }
 

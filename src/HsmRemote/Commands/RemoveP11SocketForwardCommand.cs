@@ -37,7 +37,7 @@ public sealed class RemoveP11SocketForwardCommand : ChangeCommand
                         Attempt(() => Remove(forward.Name, forward.Scope));
                 }
                 else
-                    Remove(name, Scope ?? Services.Forwards.Get().FirstOrDefault(f => string.Equals(f.Name, name, StringComparison.Ordinal))?.Scope ?? OwnScope);
+                    Remove(name, Scope ?? Await(Services.Forwards.Get).FirstOrDefault(f => string.Equals(f.Name, name, StringComparison.Ordinal))?.Scope ?? OwnScope);
             });
         }
     }

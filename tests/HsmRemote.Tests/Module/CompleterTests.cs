@@ -8,11 +8,11 @@ public sealed class CompleterTests(Engine engine)
     // The words by which the module's parameters name what is on a host.
     static readonly string[] Completed =
     [
-        "Name", "Server", "Label", "Uri", "TargetUri", "KeyUri", "Module", "Group", "PeerGroup", "User", "PeerUser", "ServiceUser", "Container", "Image", "Runtime",
+        "Name", "Server", "Label", "Uri", "TargetUri", "KeyUri", "Module", "Group", "PeerGroup", "User", "Owner", "PeerUser", "ServiceUser", "Container", "Image", "Runtime",
     ];
 
-    // The image's own, which is nowhere on the host.
-    static readonly string[] Elsewhere = ["New-P11ContainerConfig -User"];
+    // The image's own, and one of another machine.
+    static readonly string[] Elsewhere = ["New-P11ContainerConfig -User", "New-P11SocketForward -User"];
 
     [Fact]
     public void A_parameter_that_takes_what_is_there_completes_it()
