@@ -109,7 +109,7 @@ class ActionModule(ActionBase):
             ("%s %s" % (environment, command)).strip(),
             in_data=b"".join(base64.b64encode(to_bytes(line)) + b"\n" for line in lines),
         )
-        result.update(self._read(engine, done))
+        result.update(self._read(engine, is_pwsh, done))
         return result
 
     def _arguments(self):
@@ -126,10 +126,11 @@ class ActionModule(ActionBase):
         pin = arguments.get("pin")
         return name, parameters, None if pin in (None, "") else to_text(pin), to_text(arguments.get("engine") or ENGINE)
 
-    def _read(self, engine, done):
+    def _read(self, engine, is_pwsh, done):
         """What Ansible is told of what a run wrote."""
         try:
-            objects = json.loads(done["stdout"])
+            # In pwsh -WhatIf shows its plan on standard output, before the line of JSON.
+            objects = json.loads(done["stdout"].rstrip().rsplit("\n", 1)[-1] if is_pwsh else done["stdout"])
         except ValueError:
             objects = None
         if done["rc"] != 0 or not isinstance(objects, list):
