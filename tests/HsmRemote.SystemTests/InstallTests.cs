@@ -143,6 +143,7 @@ public sealed class InstallTests(SandboxFixture sandbox)
     [InlineData("Install-P11KitServer -Name ../x", "NameInvalid")]
     [InlineData("Install-P11KitServer -Name inst-bad -SocketPath relative", "SocketPathInvalid")]
     [InlineData("Install-P11KitServer -Name inst-bad -SocketPath /etc/passwd", "SocketPathInvalid")]
+    [InlineData("Install-P11KitServer -Name inst-bad -SocketPath /run/systemd/journal/stdout", "SocketPathInvalid")]
     [InlineData("Install-P11KitServer -Name inst-bad -SocketMode 0999", "ParameterArgumentValidationError")]
     [InlineData("Install-P11KitServer -Name inst-bad -Group 'no such'", "GroupInvalid")]
     [InlineData("Install-P11KitServer -Name inst-bad -Group root -GroupId 7", "GroupIdMismatch")]

@@ -75,9 +75,20 @@ static partial class InstanceRules
             throw Invalid("there is something else than a socket");
         if (servers.FirstOrDefault(s => string.Equals(s.SocketPath, path, StringComparison.Ordinal) && !string.Equals(s.Name, name, StringComparison.Ordinal)) is { } other)
             throw Invalid($"the instance '{other.Name}' has it");
+        // systemd would take its place, and whoever connects would come here.
+        if (status.IsSocket && !servers.Any(s => string.Equals(s.SocketPath, path, StringComparison.Ordinal)) && IsListenedOn(path))
+            throw Invalid("another program listens on it");
 
         HsmRemoteException Invalid(string why) => new(
             "SocketPathInvalid", FailureKind.InvalidArgument, $"'{path}' cannot be the socket of '{name}': {why}.", $"Leave -SocketPath out for /run/{name}/pkcs11.", path);
+    }
+
+    /// <summary>Whether a process of this network namespace listens on a socket, as /proc/net/unix has it: unix(7), proc(5).</summary>
+    static bool IsListenedOn(string path)
+    {
+        const string Listening = "00010000";
+        return File.ReadLines("/proc/net/unix").Any(line =>
+            line.EndsWith($" {path}", StringComparison.Ordinal) && line.Split(' ', StringSplitOptions.RemoveEmptyEntries) is [_, _, _, Listening, ..]);
     }
 
     /// <summary>Refuses what a mode cannot honour.</summary>

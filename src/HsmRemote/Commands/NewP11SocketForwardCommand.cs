@@ -40,7 +40,7 @@ public sealed class NewP11SocketForwardCommand : ChangeCommand
 
     /// <summary>The profile of colima.</summary>
     [Parameter(ParameterSetName = ServerColimaSet, Position = 1)]
-    [Parameter(ParameterSetName = SocketColimaSet, Position = 0)]
+    [Parameter(ParameterSetName = SocketColimaSet, Position = 1)]
     [ValidatePattern("^[A-Za-z0-9][A-Za-z0-9_-]*$")]
     public string ColimaProfile { get; set; } = "default";
 
