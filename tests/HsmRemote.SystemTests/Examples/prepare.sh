@@ -46,6 +46,8 @@ if [[ -e /etc/systemd/system/tedge-p11-kit-server.socket ]]; then
     rm -rf /etc/systemd/system/tedge-p11-kit-server.* /etc/tedge-p11-kit-server
     systemctl daemon-reload
 fi
+# Of an instance of root's own. logind would end it at some moment of its own.
+systemctl stop user@0.service user-runtime-dir@0.service
 for user in alice p11-edge; do
     ! id $user >/dev/null 2>&1 || userdel $user
 done

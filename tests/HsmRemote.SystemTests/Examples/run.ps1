@@ -19,6 +19,27 @@ function Invoke-Container([string] $Name, [string[]] $Options, [string[]] $Comma
     if ($LASTEXITCODE) { throw "the container $Name did not start: $report" }
 }
 
+# Makes this host reachable by ssh as the host builder too, and forwards edge to it when a name is given, until the next example.
+function Connect-Builder([string] $Forward) {
+    bash -euc @'
+        if [[ ! -e /root/.ssh/known_hosts ]]; then
+            install -d -m 0700 /root/.ssh
+            ssh-keygen -q -t ed25519 -N '' -f /root/.ssh/id_ed25519
+            cp /root/.ssh/id_ed25519.pub /root/.ssh/authorized_keys
+            echo 127.0.0.1 builder >>/etc/hosts
+            ssh-keygen -A >/dev/null
+            mkdir -p /run/sshd
+            rm -f /run/nologin
+            systemd-run --quiet --unit=builder /usr/sbin/sshd -D -o ListenAddress=127.0.0.1
+            echo "builder $(cut -d' ' -f1,2 /etc/ssh/ssh_host_ed25519_key.pub)" >/root/.ssh/known_hosts
+        fi
+'@
+    if ($LASTEXITCODE) { throw 'sshd did not start' }
+    if ($Forward) {
+        New-P11SocketForward -Name edge -HostName builder -RemotePath /run/away/pkcs11 -Group hsm -Persist -ForwardName $Forward | Out-Null
+    }
+}
+
 function Wait-Until([scriptblock] $Condition) {
     foreach ($i in 1..200) {
         if (& $Condition) { return }
@@ -29,6 +50,7 @@ function Wait-Until([scriptblock] $Condition) {
 
 # The state in which every example begins.
 function Clear-Sandbox {
+    Get-P11SocketForward | Remove-P11SocketForward | Out-Null
     Get-P11KitServer | Where-Object { $_.IsManaged -and ($_.Name -ne 'edge' -or $_.Scope -eq 'User') } | Uninstall-P11KitServer | Out-Null
     $report = bash "$PSScriptRoot/prepare.sh" 2>&1
     if ($LASTEXITCODE) { throw "prepare.sh: $report" }

@@ -1,0 +1,3 @@
+@{
+    'LONG DESCRIPTION' = { Connect-Builder }
+}
