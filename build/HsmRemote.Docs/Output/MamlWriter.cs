@@ -58,7 +58,7 @@ static class MamlWriter
             new XAttribute("variableLength", parameter.Facts.Type.EndsWith("[]", StringComparison.Ordinal)),
             new XAttribute("globbing", parameter.Facts.SupportsWildcards),
             new XAttribute("pipelineInput", PipelineInput(set)),
-            new XAttribute("position", set.Position is ParameterSetFacts.Named ? "named" : set.Position),
+            new XAttribute("position", set.Position.Replace(ParameterSetFacts.Named, "named", StringComparison.Ordinal)),
             new XAttribute("aliases", parameter.Facts.Aliases.Count == 0 ? "none" : string.Join(", ", parameter.Facts.Aliases)),
             new XElement(Maml + "name", parameter.Name),
             Description(parameter.Description),
