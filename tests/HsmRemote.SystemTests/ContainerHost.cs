@@ -26,6 +26,7 @@ sealed class ContainerHost
         """;
 
     static readonly Lock Preparation = new();
+    static readonly HashSet<SandboxFixture> Prepared = [];
     static string? archive;
     static string? whyNot;
     readonly SandboxFixture sandbox;
@@ -35,7 +36,7 @@ sealed class ContainerHost
         this.sandbox = sandbox;
         lock (Preparation)
         {
-            if (archive is null && whyNot is null)
+            if (whyNot is null && Prepared.Add(sandbox))
                 Prepare();
         }
 

@@ -22,7 +22,7 @@ static class InstallPlanner
         InstanceRules.CheckUnitsAreFree(systemd, layout, adoption is not null);
 
         var wanted = InstanceDecision.Of(spec, layout, installed, moving, systemd, reporter);
-        InstanceRules.CheckSocketPath(wanted.SocketPath, spec.Name, servers);
+        InstanceRules.CheckSocketPath(wanted.SocketPath, spec.Name, servers, own: UnitFile.ValueOf(layout.SocketUnitPath, "ListenStream"));
         if (layout.Scope == P11KitServerScope.System)
         {
             InstanceRules.CheckGroup(wanted.Group, spec.GroupId);

@@ -63,7 +63,12 @@ static partial class InstanceRules
             "Move it away, make it root's with mode 0755, or choose another -Name.", layout.ConfigDirectory);
     }
 
-    internal static void CheckSocketPath(string path, string name, IReadOnlyList<P11KitServer> servers)
+    /// <summary>Refuses a path that no socket of the instance can have.</summary>
+    /// <param name="path">The path.</param>
+    /// <param name="name">The instance.</param>
+    /// <param name="servers">The instances that there are.</param>
+    /// <param name="own">The path in the socket unit of the instance, which is no server as long as a drop-in has it run something else.</param>
+    internal static void CheckSocketPath(string path, string name, IReadOnlyList<P11KitServer> servers, string? own = null)
     {
         if (!path.StartsWith('/') || path.EndsWith('/') || path.Any(char.IsControl)
             || !string.Equals(Path.GetFullPath(path), path, StringComparison.Ordinal))
@@ -76,7 +81,7 @@ static partial class InstanceRules
         if (servers.FirstOrDefault(s => string.Equals(s.SocketPath, path, StringComparison.Ordinal) && !string.Equals(s.Name, name, StringComparison.Ordinal)) is { } other)
             throw Invalid($"the instance '{other.Name}' has it");
         // systemd would take its place, and whoever connects would come here.
-        if (status.IsSocket && !servers.Any(s => string.Equals(s.SocketPath, path, StringComparison.Ordinal)) && IsListenedOn(path))
+        if (status.IsSocket && !string.Equals(path, own, StringComparison.Ordinal) && !servers.Any(s => string.Equals(s.SocketPath, path, StringComparison.Ordinal)) && IsListenedOn(path))
             throw Invalid("another program listens on it");
 
         HsmRemoteException Invalid(string why) => new(
