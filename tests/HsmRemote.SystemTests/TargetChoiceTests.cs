@@ -16,7 +16,7 @@ public sealed class TargetChoiceTests(SandboxFixture sandbox)
         var error = Error("Set-P11TargetUri choice-twin pkcs11:token=choice-twin");
         Assert.StartsWith("TargetUriAmbiguous,", error[0], StringComparison.Ordinal);
         Assert.Contains("selects 2 tokens", error[1], StringComparison.Ordinal);
-        var uris = sandbox.Shell("p11tool --list-token-urls | grep token=choice-twin").Succeeded().Split('\n');
+        var uris = sandbox.HsmRemote("(Get-Pkcs11Token choice-twin).Uri.ForEach({ \"$_\" })").Succeeded().Select(uri => uri.GetString()!).ToArray();
         Assert.Equal(2, uris.Length);
         Assert.All(uris, uri => Assert.Contains(uri, error[1], StringComparison.Ordinal));
         Assert.Empty(Target("choice-twin"));
