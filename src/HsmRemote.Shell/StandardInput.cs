@@ -21,9 +21,12 @@ internal static class StandardInput
     {
         if (!Console.IsInputRedirected || !TakesInput(script))
             return null;
+        // All of it before the script begins: what is not there yet when the engine looks is no input to it.
         var lines = new PSDataCollection<string>();
-        var reader = new Thread(() => Feed(lines)) { IsBackground = true, Name = "standard input" };
-        reader.Start();
+        using var reader = new StreamReader(Console.OpenStandardInput());
+        while (reader.ReadLine() is { } line)
+            lines.Add(line);
+        lines.Complete();
         return lines;
     }
 
@@ -33,13 +36,5 @@ internal static class StandardInput
         return tree.ProcessBlock is not null
             || tree.Find(static node => node is VariableExpressionAst { VariablePath.UserPath: var name }
                 && name.Equals("input", StringComparison.OrdinalIgnoreCase), searchNestedScriptBlocks: false) is not null;
-    }
-
-    private static void Feed(PSDataCollection<string> lines)
-    {
-        using var reader = new StreamReader(Console.OpenStandardInput());
-        while (reader.ReadLine() is { } line)
-            lines.Add(line);
-        lines.Complete();
     }
 }

@@ -83,8 +83,9 @@ sealed class ProcessView
     /// <summary>The name of the program that it runs, cut to 15 bytes; null when it has ended.</summary>
     internal static string? CommandName(int process) => Read(process, "comm")?.Trim();
 
-    /// <summary>When it was started, in hundredths of a second since the boot (proc_pid_stat(5)); null when it has ended.</summary>
-    internal static ulong? StartTicks(int process) => ulong.TryParse(Statistic(process, 22), CultureInfo.InvariantCulture, out var ticks) ? ticks : null;
+    /// <summary>When it was started, in hundredths of a second since the boot (proc_pid_stat(5)); null when it has ended, also where nobody has asked how yet.</summary>
+    internal static ulong? StartTicks(int process) =>
+        Statistic(process, 3) is not "Z" && ulong.TryParse(Statistic(process, 22), CultureInfo.InvariantCulture, out var ticks) ? ticks : null;
 
     /// <summary>The same as a time of day; a clock that was set since counts as it is now.</summary>
     internal static DateTimeOffset StartTime(ulong startTicks)

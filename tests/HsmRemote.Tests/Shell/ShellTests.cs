@@ -59,6 +59,15 @@ public sealed class ShellTests : IDisposable
     }
 
     [Fact]
+    public async Task Lines_that_come_late_are_waited_for()
+    {
+        var inner = $"(sleep 2; echo late) | '{ShellProcess.Executable}' -NoModule -c '$lines = @($input); $lines.Count; $lines'";
+        var result = await ShellProcess.RunAsync("-c", $"sh -c \"{inner.Replace("$", "`$", StringComparison.Ordinal)}\"");
+
+        Assert.Equal(new ShellResult(0, "1\nlate\n", ""), result);
+    }
+
+    [Fact]
     public async Task A_command_that_reads_nothing_does_not_wait_for_standard_input()
     {
         using var process = ShellProcess.Start(ShellProcess.Executable, ["-NoModule", "-c", "'done'"]);

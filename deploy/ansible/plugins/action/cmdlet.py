@@ -22,6 +22,7 @@ ENGINE = "/usr/local/bin/hsmremote"
 # What stands in the command line, and the same for every task. The first line is the script, the second one the PIN.
 LOADER = (
     "$lines = @($input); "
+    "if (-not $lines) { throw 'There was no script on standard input.' } "
     "$decode = { [Text.Encoding]::UTF8.GetString([Convert]::FromBase64String($args[0])) }; "
     "$pin = [securestring]::new(); "
     "if ($lines.Count -gt 1) { foreach ($character in (& $decode $lines[1]).ToCharArray()) { $pin.AppendChar($character) } }; "
