@@ -173,14 +173,16 @@ public abstract class HsmRemoteCommand : PSCmdlet, IDisposable
         return server;
     }
 
+    private protected static HsmRemoteException SocketUnknown(P11KitServer server) => new(
+        "SocketUnknown", FailureKind.InvalidOperation, $"The units of '{server.Name}' do not say where it listens ({server.UnitPath}).",
+        "Give the socket itself, with -SocketPath.", server.Name);
+
     /// <summary>Where an instance listens; that its units do not say is written as an error.</summary>
     private protected string? TryGetSocketPath(P11KitServer server)
     {
         if (server.SocketPath is null)
         {
-            WriteError(ToErrorRecord(new HsmRemoteException(
-                "SocketUnknown", FailureKind.InvalidOperation, $"The units of '{server.Name}' do not say where it listens ({server.UnitPath}).",
-                "Give the socket itself, with -SocketPath.", server.Name)));
+            WriteError(ToErrorRecord(SocketUnknown(server)));
         }
 
         return server.SocketPath;
@@ -204,6 +206,17 @@ public abstract class HsmRemoteCommand : PSCmdlet, IDisposable
             foreach (var forward in found)
                 yield return forward;
         }
+    }
+
+    /// <summary>Writes what came of a test: its checks for -Verbose, and all of it, or only whether it succeeded.</summary>
+    private protected void WriteTest(P11SocketTest test, bool quiet)
+    {
+        foreach (var check in test.Checks)
+            WriteVerbose($"{check.Name}: {check.Status}: {check.Detail} ({check.Duration.TotalMilliseconds:F1} ms)");
+        if (quiet)
+            WriteObject(test.Succeeded);
+        else
+            WriteObject(test);
     }
 
     /// <summary>An absolute path: the session's location is not that of the process.</summary>

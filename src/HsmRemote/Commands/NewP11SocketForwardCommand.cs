@@ -127,11 +127,7 @@ public sealed class NewP11SocketForwardCommand : ChangeCommand
     {
         var server = Name.Length == 0 ? null : Await(reporter => Services.Servers.Find(Name, reporter));
         if (server is { SocketPath: null })
-        {
-            throw new HsmRemoteException(
-                "SocketUnknown", FailureKind.InvalidOperation, $"The units of '{server.Name}' do not say where it listens ({server.UnitPath}).",
-                "Give the socket itself, with -SocketPath.", server.Name);
-        }
+            throw SocketUnknown(server);
 
         var path = server?.SocketPath ?? (SocketPath is null ? null : Resolve(SocketPath));
         if (path is null && Direction == P11ForwardDirection.Push)

@@ -190,7 +190,7 @@ public sealed class TestP11SocketCommand : HsmRemoteCommand
             while ((underWay > stillUnderWay || ended.Count > 0) && TryTake(ended, () => $"Test sockets, under way: {underWay}", StopToken, out var test))
             {
                 underWay--;
-                Attempt(() => Write(test.GetAwaiter().GetResult()));
+                Attempt(() => WriteTest(test.GetAwaiter().GetResult(), Quiet));
             }
         }
         catch (OperationCanceledException) when (StopToken.IsCancellationRequested)
@@ -201,16 +201,6 @@ public sealed class TestP11SocketCommand : HsmRemoteCommand
         {
             CompleteProgress();
         }
-    }
-
-    void Write(P11SocketTest test)
-    {
-        foreach (var check in test.Checks)
-            WriteVerbose($"{check.Name}: {check.Status}: {check.Detail} ({check.Duration.TotalMilliseconds:F1} ms)");
-        if (Quiet)
-            WriteObject(test.Succeeded);
-        else
-            WriteObject(test);
     }
 
     static HsmRemoteException Invalid(string errorId, string message, string remedy, object target) =>

@@ -62,14 +62,6 @@ public sealed class TestP11SocketForwardCommand : HsmRemoteCommand
             Attempt(() => Test(forward));
     });
 
-    void Test(P11SocketForward forward)
-    {
-        var test = Await((_, cancellation) => Services.Forwards.TestAsync(forward, TimeSpan.FromSeconds(TimeoutSeconds), cancellation, login));
-        foreach (var check in test.Checks)
-            WriteVerbose($"{check.Name}: {check.Status}: {check.Detail} ({check.Duration.TotalMilliseconds:F1} ms)");
-        if (Quiet)
-            WriteObject(test.Succeeded);
-        else
-            WriteObject(test);
-    }
+    void Test(P11SocketForward forward) => WriteTest(
+        Await((_, cancellation) => Services.Forwards.TestAsync(forward, TimeSpan.FromSeconds(TimeoutSeconds), cancellation, login)), Quiet);
 }
