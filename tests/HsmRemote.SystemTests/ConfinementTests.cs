@@ -16,7 +16,7 @@ public sealed class ConfinementTests(OwnSandbox host) : IClassFixture<OwnSandbox
     public void Whoever_takes_over_a_service_reaches_nothing_that_matters()
     {
         sandbox.HsmRemote("Install-P11KitServer conf-inside").SucceededWithOne();
-        // Each line says its number where the attempt succeeds.
+        // Each line says its number where the attempt succeeds. 125 is capget, 157 prctl: the bounding set, no_new_privs, seccomp.
         const string Attempts = """
             cat /etc/shadow && echo 01
             [ -n "$(find /run -type s ! -path '/run/pcscd/*')" ] && echo 02
@@ -24,11 +24,11 @@ public sealed class ConfinementTests(OwnSandbox host) : IClassFixture<OwnSandbox
             touch /etc/conf-x /usr/conf-x /var/conf-x && echo 04
             [ -e /dev/kmsg ] || [ -n "$(ls /dev | grep -E '^(vd|sd|nvme|loop|tpm)|^net$')" ] && echo 05
             [ -n "$(ls -A /sys)" ] && echo 06
-            [ -e /proc/sys/kernel/core_pattern ] && echo 07
+            [ -n "$(ls -A /proc)" ] && echo 07
             grep -qa PATH /proc/1/environ && echo 08
-            grep -qE '^Cap(Prm|Eff|Bnd|Amb):.*[1-9a-f]' /proc/self/status && echo 09
-            grep -q 'NoNewPrivs:.0' /proc/self/status && echo 10
-            grep -q 'Seccomp:.0' /proc/self/status && echo 11
+            perl -e 'my ($v, $d) = (pack("L2", 0x20080522, 0), "\0" x 24); syscall(125, $v, $d); exit !grep $_, unpack("L6", $d), map syscall(157, 23, $_, 0, 0, 0) > 0, 0 .. 40' && echo 09
+            perl -e 'exit syscall(157, 39, 0, 0, 0, 0)' && echo 10
+            perl -e 'exit syscall(157, 21, 0, 0, 0, 0)' && echo 11
             mount -t tmpfs tmpfs /mnt && echo 12
             unshare --user true && echo 13
             systemd-run --wait --quiet touch /etc/conf-y && echo 14
@@ -42,7 +42,7 @@ public sealed class ConfinementTests(OwnSandbox host) : IClassFixture<OwnSandbox
 
         // Root outside of it can do all of this, so that what is tried is what it says.
         var outside = sandbox.Shell("set +eo pipefail; exec 2>/dev/null; . /opt/conf-attempts").Succeeded().Split('\n');
-        foreach (var number in new[] { "01", "02", "03", "04", "06", "07", "08", "09", "10", "12", "13", "14", "15", "16" })
+        foreach (var number in new[] { "01", "02", "03", "04", "06", "07", "08", "09", "10", "11", "12", "13", "14", "15", "16" })
             Assert.Contains(number, outside);
         var inside = sandbox.Shell("socat -t10 - UNIX-CONNECT:/run/conf-inside/pkcs11").Succeeded();
         Assert.Equal("tried", inside);

@@ -17,8 +17,12 @@ static class SandboxDirectives
 
     // Root may write to much of it without a capability, and so have the kernel run programs. Hidden whole, it takes the place
     // of ProtectKernelTunables= and ProtectControlGroups=, of which the first alone is a fifth of what the sandbox costs a
-    // connection. What these protect of /proc, ProcSubset= hides.
-    const string KernelObjects = "/sys";
+    // connection. What these protect of /proc is hidden with it.
+    internal const string KernelObjects = "/sys";
+
+    // Through it root reads the memory of root's other processes, above all of other connections, with the PINs in them. It takes
+    // the place of the /proc that ProtectProc= and ProcSubset= would mount, and costs no more.
+    internal const string Processes = "/proc";
 
     // Whoever may talk to these as root may have anything done outside of the sandbox.
     static readonly string[] WaysOut = [ModuleNeeds.SystemBus, "/run/systemd", "/run/podman", "/run/docker.sock", "/run/containerd"];
@@ -71,7 +75,7 @@ static class SandboxDirectives
         var unreadable = request.User is null ? Secrets.Where(secret => !Array.Exists(writable, path => Contains(secret, path))) : [];
         // libusb finds its devices there.
         var usesUsb = devices.Contains(UsbDevices, StringComparer.Ordinal);
-        directives.Add(("InaccessiblePaths", string.Join(' ', unreadable.Append(usesUsb ? "" : KernelObjects).Where(path => path.Length > 0).Select(path => $"-{path}"))));
+        directives.Add(("InaccessiblePaths", string.Join(' ', unreadable.Append(Processes).Concat(usesUsb ? [] : [KernelObjects]).Select(path => $"-{path}"))));
         if (usesUsb)
             directives.Add(("ReadOnlyPaths", KernelObjects));
         foreach (var path in needs.Visible.Where(path => IsBelow(path, Hidden)))
@@ -90,7 +94,7 @@ static class SandboxDirectives
     static bool IsBelow(string path, string[] directories) => Array.Exists(directories, directory => Contains(directory, path));
 
     /// <summary>Whether a path is a directory or below it.</summary>
-    static bool Contains(string directory, string path) =>
+    internal static bool Contains(string directory, string path) =>
         path.StartsWith(directory, StringComparison.Ordinal) && (path.Length == directory.Length || path[directory.Length] == '/');
 
     // Each connection pays for these anew in PerConnection mode; docs/performance.md has what they cost and buy.
@@ -112,7 +116,8 @@ static class SandboxDirectives
         ("ProtectClock", "yes"),
         ("ProtectHostname", "yes"),
         ("ProtectProc", "invisible"),
-        // Of /proc only processes: no /proc/sys, no /proc/kmsg. (Who is in root's group sees all of them, whatever ProtectProc= says.)
+        // Both cost nothing while /proc is hidden. Where a drop-in brings it back: only processes, no /proc/sys, no /proc/kmsg. (Who is
+        // in root's group sees all of them, whatever ProtectProc= says.)
         ("ProcSubset", "pid"),
         ("RestrictNamespaces", "yes"),
         ("RestrictRealtime", "yes"),
@@ -123,6 +128,8 @@ static class SandboxDirectives
         ("SystemCallArchitectures", "native"),
         // Less than this kills p11-kit: '~@privileged @resources' takes away what it calls at its start.
         ("SystemCallFilter", "@system-service"),
+        // What else reaches other processes of the same user: their memory, and signals to them.
+        ("SystemCallFilter", "~process_vm_readv process_vm_writev process_madvise kcmp pidfd_open pidfd_getfd pidfd_send_signal kill tkill tgkill rt_sigqueueinfo rt_tgsigqueueinfo"),
         ("SystemCallErrorNumber", "EPERM"),
         ("IPAddressDeny", "any"),
         ("RemoveIPC", "yes"),

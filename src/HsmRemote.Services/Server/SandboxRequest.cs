@@ -17,8 +17,11 @@ sealed partial record SandboxRequest(
     const string VariableKey = "Environment";
     const string UserKey = "ServiceUser";
 
-    // Whoever has all of one of these has what the sandbox keeps away: other services' sockets, devices, kernel settings.
-    static readonly string[] TooMuch = ["/", "/run", "/var/run", "/dev", "/proc", "/sys"];
+    // Whoever has all of one of these has what the sandbox keeps away: other services' sockets, devices.
+    static readonly string[] TooMuch = ["/", "/run", "/var/run", "/dev"];
+
+    // Hidden whole: nothing can be shown in them.
+    static readonly string[] Never = [SandboxDirectives.Processes, SandboxDirectives.KernelObjects];
 
     static readonly string[] SecretWords = ["PIN", "PASS", "PASSWORD", "PASSWD", "PASSPHRASE", "SECRET", "AUTH", "CREDENTIAL"];
 
@@ -78,11 +81,11 @@ sealed partial record SandboxRequest(
 
     static void CheckPath(string path)
     {
-        if (!IsPlain(path) || Array.IndexOf(TooMuch, path) >= 0)
+        if (!IsPlain(path) || Array.IndexOf(TooMuch, path) >= 0 || Array.Exists(Never, directory => SandboxDirectives.Contains(directory, path)))
         {
             throw new HsmRemoteException(
                 "AllowPathInvalid", FailureKind.InvalidArgument,
-                $"'{path}' cannot be allowed: it has to be absolute, without '.', '..' or control characters, and less than all of {string.Join(", ", TooMuch)}.",
+                $"'{path}' cannot be allowed: it has to be absolute, without '.', '..' or control characters, less than all of {string.Join(", ", TooMuch)}, and outside of {string.Join(", ", Never)}.",
                 "Give the file or the directory that the module needs itself.", path);
         }
     }

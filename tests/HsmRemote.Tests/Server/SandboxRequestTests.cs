@@ -27,6 +27,8 @@ public sealed class SandboxRequestTests
     [InlineData("/dev")]
     [InlineData("relative")]
     [InlineData("/srv/../run")]
+    [InlineData("/proc/cpuinfo")]
+    [InlineData("/sys/class")]
     [InlineData("/srv/x\nUser=root")]
     public void A_path_that_would_give_up_the_sandbox_or_break_the_unit_is_refused(string path) =>
         Refused("AllowPathInvalid", new P11KitServerSpec { Name = "edge", AllowPath = [path] });
