@@ -108,19 +108,12 @@ function Add-XunitResult([hashtable] $Total, [string] $Name) {
 
     $xml = [xml]::new()
     if ([IO.File]::Exists($report)) { $xml.Load($report) }
-    $failed = 0
-    foreach ($assembly in $xml.SelectNodes('/assemblies/assembly')) {
-        # Not $assembly.errors, which may be an element as well.
-        $Total.Passed += [int] $assembly.GetAttribute('passed')
-        $failed += [int] $assembly.GetAttribute('failed') + [int] $assembly.GetAttribute('errors')
-    }
+    foreach ($assembly in $xml.SelectNodes('/assemblies/assembly')) { $Total.Passed += [int] $assembly.GetAttribute('passed') }
+    $failed = @($xml.SelectNodes('//test[@result="Fail"] | //error')).ForEach({ "$($_.GetAttribute('name')): $($_.SelectSingleNode('.//message').InnerText.Trim())" })
     foreach ($test in $xml.SelectNodes('//test[@result="Skip"]')) {
         $Total.Skipped += "$($test.GetAttribute('name')): $($test.SelectSingleNode('reason').InnerText.Trim())"
     }
-    if ($status -ne 0 -and $failed -eq 0) {
-        Say "$Name ended with status $status and reported no failure."
-        $failed = 1
-    }
+    if ($status -ne 0 -and -not $failed) { $failed = "${Name}: ended with status $status and reported no failure" }
     $Total.Failed += $failed
 }
 
@@ -160,29 +153,24 @@ function Add-PesterResult([hashtable] $Total) {
             'pwsh', '-NoProfile', '-NonInteractive', '-File', "$root/tests/Pester/Invoke-Test.ps1", '-PesterPath', "$pester/Pester.psd1"))
     $start.RedirectStandardOutput = $true
     $process = [Diagnostics.Process]::Start($start)
-    $verdict = $null
+    $passed = $null
     while ($null -ne ($line = $process.StandardOutput.ReadLine())) {
         if ($line -match '^::skipped (.*)') { $Total.Skipped += "tests/Pester: $($Matches[1])" }
-        elseif ($line -match '^::passed (?<Passed>\d+) failed (?<Failed>\d+)$') { $verdict = $Matches.Clone() }
+        elseif ($line -match '^::failed (.*)') { $Total.Failed += "tests/Pester: $($Matches[1])" }
+        elseif ($line -match '^::passed (\d+)$') { $passed = [int] $Matches[1] }
         else { $Host.UI.WriteLine($line) }
     }
     $process.WaitForExit()
 
-    if ($verdict) {
-        $Total.Passed += [int] $verdict.Passed
-        $Total.Failed += [int] $verdict.Failed
-    }
+    if ($null -ne $passed) { $Total.Passed += $passed }
     elseif ($process.ExitCode -eq 77) { $Total.Skipped += 'tests/Pester: the sandbox cannot run here, see above' }
-    else {
-        Say "tests/Pester ended with status $($process.ExitCode) and without a result."
-        $Total.Failed++
-    }
+    else { $Total.Failed += "tests/Pester: ended with status $($process.ExitCode) and without a result" }
 }
 
 function Invoke-Test {
     Clear-Directory "$output/test-results"
     [void] [IO.Directory]::CreateDirectory("$output/test-results")
-    $total = @{ Passed = 0; Failed = 0; Skipped = @() }
+    $total = @{ Passed = 0; Failed = @(); Skipped = @() }
     foreach ($directory in [IO.Directory]::GetDirectories("$root/tests", '*Tests')) {
         Add-XunitResult $total ([IO.Path]::GetFileName($directory))
     }
@@ -192,7 +180,12 @@ function Invoke-Test {
         Say 'SKIPPED, and therefore not known to work:'
         foreach ($skipped in $total.Skipped) { Say "  $skipped" }
     }
-    $Host.UI.WriteLine("$($total.Passed) passed, $($total.Failed) failed, $($total.Skipped.Count) skipped")
+    # Said again: all that the tests wrote lies between.
+    if ($total.Failed) {
+        Say 'FAILED, and described above:'
+        foreach ($failed in $total.Failed) { Say "  $failed" }
+    }
+    $Host.UI.WriteLine("$($total.Passed) passed, $($total.Failed.Count) failed, $($total.Skipped.Count) skipped")
     if ($total.Failed -or -not $total.Passed) { exit 1 }
 }
 

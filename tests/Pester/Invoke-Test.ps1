@@ -13,7 +13,7 @@ $result = Invoke-Pester -Configuration @{
 }
 
 foreach ($test in $result.Tests.Where({ $_.Result -in 'Skipped', 'Inconclusive' })) { "::skipped $($test.ExpandedPath): $($test.ErrorRecord)" }
-$failed = $result.FailedCount
+foreach ($test in $result.Failed) { "::failed $($test.ExpandedPath): $($test.ErrorRecord[0])" }
 # A file that cannot be read, or a set-up that fails, is not among the tests that failed; and no test at all is no success.
-if (-not $failed -and ($result.Result -ne 'Passed' -or $result.TotalCount -eq 0 -or $result.NotRunCount)) { $failed = 1 }
-"::passed $($result.PassedCount) failed $failed"
+if (-not $result.Failed -and ($result.Result -ne 'Passed' -or $result.TotalCount -eq 0 -or $result.NotRunCount)) { '::failed a file or a set-up of it, described above' }
+"::passed $($result.PassedCount)"
