@@ -106,3 +106,25 @@ Describe 'The validation of a container' -Skip:(-not (Get-Command podman, crun -
         $cases['The instance valid-sound.the container valid-bad.gets the token'] | Should -BeLike '*AddressLost*P11_KIT_SERVER_ADDRESS=unix:path=*'
     }
 }
+
+Describe 'The commands of about_HsmRemote_Validation' {
+    BeforeAll {
+        Initialize-Token edge-token
+        Install-P11KitServer edge -Group hsm -GroupId 992 -TargetUri 'pkcs11:token=edge-token' | Out-Null
+    }
+
+    AfterAll { Uninstall-P11KitServer edge | Out-Null }
+
+    It 'validate the instance edge, and write a report' {
+        $page = Get-Content "$PSScriptRoot/../../docs/en-US/about_HsmRemote_Validation.md" -Raw
+        $blocks = [regex]::Matches($page, '(?ms)^```powershell\n(.*?)^```').ForEach({ $_.Groups[1].Value })
+        $blocks.Count | Should -Be 3
+        # As the reader has it: both modules where PowerShell finds them.
+        $path = "$((Get-Module Pester).ModuleBase | Split-Path | Split-Path):$(Split-Path $manifest | Split-Path | Split-Path)"
+        Set-Content "$TestDrive/page.ps1" "`$env:PSModulePath += ':$path'`nSet-Location '$TestDrive'`n$blocks"
+        $said = (pwsh -NoProfile -NonInteractive -File "$TestDrive/page.ps1" 2>&1) -join "`n"
+        $LASTEXITCODE | Should -Be 0 -Because $said
+        $said | Should -BeLike '*Describing The instance edge*Tests Passed: 11, Failed: 0, Skipped: 0*'
+        ([xml] (Get-Content "$TestDrive/hsmremote.xml" -Raw)).testsuites.tests | Should -Be 11
+    }
+}

@@ -65,7 +65,15 @@ function Clear-Sandbox {
     Start-P11KitServer edge | Out-Null
 }
 
-function Invoke-Example([string] $Title, [scriptblock] $Before, [string] $Code) {
+# Runs what does not end by itself in a process of its own, and presses Ctrl-C after a while.
+function Invoke-UntilInterrupted([string] $Code) {
+    [IO.File]::WriteAllText('/run/examples/interrupted.ps1', $Code)
+    env --default-signal=INT timeout --signal=INT --kill-after=20 5 ([Environment]::ProcessPath) -NoProfile -NonInteractive -File /run/examples/interrupted.ps1
+    # timeout's own status: it was there until then, and the signal ended it.
+    if ($LASTEXITCODE -eq 124) { $global:LASTEXITCODE = 0 }
+}
+
+function Invoke-Example([string] $Title, [scriptblock] $Before, [string] $Code, [switch] $Interrupt) {
     [Console]::Out.WriteLine("${mark}begin $Title")
     $types = [Collections.Generic.List[string]]::new()
     $errors = [Collections.Generic.List[string]]::new()
@@ -78,7 +86,8 @@ function Invoke-Example([string] $Title, [scriptblock] $Before, [string] $Code) 
         $global:LASTEXITCODE = 0
         try {
             # As at a prompt: what fails is told, and what comes behind it goes on.
-            & { $ErrorActionPreference = 'Continue'; & ([scriptblock]::Create($Code)) } 2>&1 | ForEach-Object {
+            $run = if ($Interrupt) { { Invoke-UntilInterrupted $Code } } else { [scriptblock]::Create($Code) }
+            & { $ErrorActionPreference = 'Continue'; & $run } 2>&1 | ForEach-Object {
                 # What a program writes to its standard error is no error.
                 if ($null -eq $_) { return }
                 if ($_ -isnot [Management.Automation.ErrorRecord]) { $types.Add($_.GetType().FullName) }
