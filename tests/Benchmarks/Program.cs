@@ -9,7 +9,7 @@ if (args is ["fill", var library, var pin, var count])
 }
 
 var rounds = args is [.., "--rounds", var number] ? int.Parse(number) : 40;
-var only = args is ["client" or "import" or "objects" or "socket" or "frontier" or "task" or "tokens" or "uris" or "completion", ..] ? args[0] : null;
+var only = args is ["client" or "import" or "objects" or "socket" or "forward" or "frontier" or "task" or "tokens" or "uris" or "completion", ..] ? args[0] : null;
 if (only is null or "uris")
     UriBenchmark.Run();
 if (only is null or "client")

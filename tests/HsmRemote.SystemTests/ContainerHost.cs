@@ -1,9 +1,9 @@
 namespace HsmRemote.SystemTests;
 
-/// <summary>podman in the sandbox, with an image of Debian that has p11-kit's client and programs that use it.</summary>
+/// <summary>podman or docker in the sandbox, with an image of Debian that has p11-kit's client and programs that use it.</summary>
 /// <remarks>
 /// The image comes from tests/container-image.sh and is imported once. Its storage is in memory, where overlays work. Where
-/// the image cannot be made, the first use skips the test and says why.
+/// the image cannot be made, or the engine is not installed, each use skips the test and says why.
 /// </remarks>
 sealed class ContainerHost
 {
@@ -14,7 +14,7 @@ sealed class ContainerHost
     internal const string Client = "/usr/lib/x86_64-linux-gnu/pkcs11/p11-kit-client.so";
 
     // A sandbox delegates no control groups and allows no raising of limits.
-    const string Configuration = """
+    const string PodmanConfiguration = """
         [containers]
         cgroups = "disabled"
         default_ulimits = []
@@ -25,19 +25,41 @@ sealed class ContainerHost
 
         """;
 
-    static readonly Lock Preparation = new();
-    static readonly HashSet<SandboxFixture> Prepared = [];
-    static string? archive;
-    static string? whyNot;
-    readonly SandboxFixture sandbox;
+    // Its kernel keyrings are the machine's, and refused; docker has no setting for them.
+    const string DockerRuntime = """
+        #!/bin/bash
+        arguments=(--cgroup-manager=disabled)
+        for argument; do arguments+=("$argument"); [[ $argument != create ]] || arguments+=(--no-new-keyring); done
+        exec crun "${arguments[@]}"
 
-    internal ContainerHost(SandboxFixture sandbox)
+        """;
+
+    // No network but the containers' own loopback.
+    const string DockerConfiguration = """
+        {
+            "data-root": "/run/containers-test/docker", "exec-root": "/run/containers-test/docker-run", "storage-driver": "overlay2",
+            "bridge": "none", "iptables": false, "ip6tables": false, "ip-forward": false,
+            "runtimes": { "crun": { "path": "/opt/docker-runtime" } }, "default-runtime": "crun"
+        }
+        """;
+
+    static readonly Lock Preparation = new();
+
+    // Null: it is there.
+    static readonly Dictionary<(SandboxFixture, string), string?> WhyNot = [];
+    static string? archive;
+    readonly SandboxFixture sandbox;
+    readonly string program;
+
+    internal ContainerHost(SandboxFixture sandbox, string program = "podman")
     {
         this.sandbox = sandbox;
+        this.program = program;
+        string? whyNot;
         lock (Preparation)
         {
-            if (whyNot is null && Prepared.Add(sandbox))
-                Prepare();
+            if (!WhyNot.TryGetValue((sandbox, program), out whyNot))
+                WhyNot[(sandbox, program)] = whyNot = Prepare();
         }
 
         Assert.SkipWhen(whyNot is not null, whyNot ?? "");
@@ -54,21 +76,29 @@ sealed class ContainerHost
         return made.ExitCode == 77 ? (null, $"{made.StdErr.Trim()}: NOT tested.") : (made.Succeeded(), null);
     }
 
-    void Prepare()
+    string? Prepare()
     {
-        if (sandbox.Shell("command -v podman && command -v crun").ExitCode != 0)
+        var isDocker = program is "docker";
+        if (sandbox.Shell($"command -v {(isDocker ? "dockerd && command -v docker" : "podman")} && command -v crun").ExitCode != 0)
+            return $"{program} and crun are not both installed: no container of {program} is tested.";
+        (archive, var whyNot) = Make("debian");
+        if (archive is null)
+            return whyNot;
+        if (isDocker)
         {
-            whyNot = "podman and crun are not both installed: no container is tested.";
-            return;
+            sandbox.WriteFile("/opt/docker-runtime", DockerRuntime, "0755");
+            sandbox.WriteFile("/etc/docker/daemon.json", DockerConfiguration);
+            sandbox.Shell("systemd-run --quiet --unit=docker-engine dockerd; for i in {1..300}; do docker version >/dev/null 2>&1 && exit; sleep 0.1; done; journalctl --unit=docker-engine >&2; exit 1").Succeeded();
+        }
+        else
+        {
+            sandbox.WriteFile("/etc/containers/containers.conf", PodmanConfiguration);
+            sandbox.WriteFile("/etc/containers/storage.conf", "[storage]\ndriver = \"overlay\"\ngraphroot = \"/run/containers-test/storage\"\nrunroot = \"/run/containers-test/run\"\n");
         }
 
-        (archive, whyNot) = Make("debian");
-        if (archive is null)
-            return;
-        sandbox.WriteFile("/etc/containers/containers.conf", Configuration);
-        sandbox.WriteFile("/etc/containers/storage.conf", "[storage]\ndriver = \"overlay\"\ngraphroot = \"/run/containers-test/storage\"\nrunroot = \"/run/containers-test/run\"\n");
         sandbox.Shell(
-            $"podman import --quiet --change 'ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' --change 'CMD [\"sleep\",\"600\"]' {archive} {Image}").Succeeded();
+            $"{program} import --change 'ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' --change 'CMD [\"sleep\",\"600\"]' {archive} {Image}").Succeeded();
+        return null;
     }
 
     /// <summary>A token, and an instance that exposes it to a group.</summary>
@@ -84,12 +114,12 @@ sealed class ContainerHost
 
     /// <summary>Runs a script in a container that New-P11ContainerConfig described.</summary>
     internal CommandResult Run(string config, string script, string options = "") =>
-        sandbox.Shell($"podman run --rm --network=none {options} {config} sh -c {Quote(script)}");
+        sandbox.Shell($"{program} run --rm --network=none {options} {config} sh -c {Quote(script)}");
 
     /// <summary>Starts a container that stays.</summary>
-    internal void Start(string name, string config) => sandbox.Shell($"podman run --detach --network=none --name {name} {config}").Succeeded();
+    internal void Start(string name, string config) => sandbox.Shell($"{program} run --detach --network=none --name {name} {config}").Succeeded();
 
-    internal CommandResult Exec(string name, string script) => sandbox.Shell($"podman exec {name} sh -c {Quote(script)}");
+    internal CommandResult Exec(string name, string script) => sandbox.Shell($"{program} exec {name} sh -c {Quote(script)}");
 
     internal static string Quote(string word) => $"'{word.Replace("'", @"'\''", StringComparison.Ordinal)}'";
 

@@ -12,7 +12,8 @@ sealed partial record ContainerMembership(string Engine, string Id, string? Name
     const int MaxAncestors = 64;
 
     /// <summary>The container of a process; null outside of one.</summary>
-    internal static ContainerMembership? Of(int process) => OfMonitor(process) ?? OfControlGroup(ProcessView.ControlGroups(process));
+    internal static ContainerMembership? Of(int process) =>
+        FromAncestor(process, OfConmon) ?? OfControlGroup(ProcessView.ControlGroups(process)) ?? FromAncestor(process, OfDockerShim);
 
     /// <summary>The container that a control group is named after.</summary>
     internal static ContainerMembership? OfControlGroup(string controlGroups) =>
@@ -24,24 +25,34 @@ sealed partial record ContainerMembership(string Engine, string Id, string? Name
             : null;
 
     /// <summary>podman and cri-o leave conmon(8) above each container, whose command line has the name, of whatever user the container is.</summary>
-    static ContainerMembership? OfMonitor(int process)
+    static ContainerMembership? OfConmon(int process) =>
+        ProcessView.CommandName(process) is "conmon" && ProcessView.CommandLine(process) is var arguments && ValueOf("-c", arguments) is { } id
+            ? new(ValueOf("--exit-command", arguments)?.EndsWith("podman", StringComparison.Ordinal) is true ? "podman" : "cri-o", id, ValueOf("-n", arguments))
+            : null;
+
+    /// <summary>docker leaves containerd-shim-runc-v2 above each, also where the control group has another name (--cgroup-parent) or there is none.</summary>
+    static ContainerMembership? OfDockerShim(int process) =>
+        // The kernel keeps 15 characters of a name.
+        ProcessView.CommandName(process) is "containerd-shim" && ProcessView.CommandLine(process) is var arguments
+        && ValueOf("-namespace", arguments) is "moby" && ValueOf("-id", arguments) is { } id
+            ? new("docker", id, null)
+            : null;
+
+    static ContainerMembership? FromAncestor(int process, Func<int, ContainerMembership?> read)
     {
         int? at = process;
         for (var i = 0; i < MaxAncestors && at is > 1; i++)
         {
-            if (ProcessView.CommandName(at.Value) is "conmon")
-            {
-                var arguments = ProcessView.CommandLine(at.Value);
-                return Value("-c") is { } id ? new(Value("--exit-command")?.EndsWith("podman", StringComparison.Ordinal) is true ? "podman" : "cri-o", id, Value("-n")) : null;
-
-                string? Value(string option) => Array.IndexOf(arguments, option) is >= 0 and var index ? arguments.ElementAtOrDefault(index + 1) : null;
-            }
-
+            if (read(at.Value) is { } container)
+                return container;
             at = ProcessView.Parent(at.Value);
         }
 
         return null;
     }
+
+    static string? ValueOf(string option, string[] arguments) =>
+        Array.IndexOf(arguments, option) is >= 0 and var index ? arguments.ElementAtOrDefault(index + 1) : null;
 
     // libpod-ID.scope, docker-ID.scope, /docker/ID, cri-containerd-ID.scope, crio-ID.scope.
     [GeneratedRegex(@"/(?<engine>libpod|docker|crio|cri-containerd)[-/](?<id>[0-9a-f]{64})", RegexOptions.CultureInvariant, 1000)]
