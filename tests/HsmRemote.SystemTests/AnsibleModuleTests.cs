@@ -3,7 +3,7 @@ using System.Text.Json;
 namespace HsmRemote.SystemTests;
 
 /// <summary>
-/// The module in PowerShell, with Ansible's own Ansible.Basic, in hsmremote. What is not run: ansible-core 2.21, which wraps it on Linux, and pwsh.
+/// The module in PowerShell, with Ansible's own Ansible.Basic, in hsmremote. What is run by hand only: ansible-core 2.21 and later, which wraps it on Linux, and pwsh.
 /// </summary>
 public sealed class AnsibleModuleTests(SandboxFixture sandbox)
 {

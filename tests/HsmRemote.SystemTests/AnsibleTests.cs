@@ -7,7 +7,7 @@ namespace HsmRemote.SystemTests;
 /// <summary>The collection and the playbooks of docs/ansible.md, with Debian's Ansible, over OpenSSH, on four systems at once.</summary>
 public sealed partial class AnsibleTests(FleetFixture fleet) : IClassFixture<FleetFixture>
 {
-    public static TheoryData<string> Playbooks => ["role", "cmdlets", "shell", "script", "retire"];
+    public static TheoryData<string> Playbooks => ["role", "cmdlets", "shell", "script", "module", "retire"];
 
     [Theory]
     [MemberData(nameof(Playbooks))]
@@ -76,6 +76,7 @@ public sealed partial class AnsibleTests(FleetFixture fleet) : IClassFixture<Fle
     [Theory]
     [InlineData("role", "\"msg\": \"/run/edge/pkcs11: DirectoryNotSearchable: The directory /run/edge (0700 root(0):root(0)) cannot be searched", "Let it pass: `chmod o+x /run/edge`")]
     [InlineData("cmdlets", "\"msg\": \"/run/cmdlets/pkcs11: DirectoryNotSearchable: The directory /run/cmdlets (0700 root(0):root(0)) cannot be searched", "Let it pass: `chmod o+x /run/cmdlets`")]
+    [InlineData("module", "\"msg\": \"/run/module/pkcs11: DirectoryNotSearchable: The directory /run/module (0700 root(0):root(0)) cannot be searched", "Let it pass: `chmod o+x /run/module`")]
     [InlineData("shell", "DirectoryNotSearchable: The directory /run/shell (0700 root(0):root(0)) cannot be searched", "Let it pass: `chmod o+x /run/shell`")]
     [InlineData("script", "DirectoryNotSearchable: The directory /run/script (0700 root(0):root(0)) cannot be searched", "Let it pass: `chmod o+x /run/script`")]
     public void A_test_that_fails_fails_its_host_alone_with_the_cause_and_the_remedy(string playbook, string cause, string remedy)
@@ -97,7 +98,7 @@ public sealed partial class AnsibleTests(FleetFixture fleet) : IClassFixture<Fle
         Assert.NotEmpty(fleet.Story);
         for (var host = 1; host <= 3; host++)
         {
-            foreach (var (name, group) in new[] { ("cmdlets", 9921), ("shell", 9922), ("script", 9923) })
+            foreach (var (name, group) in new[] { ("cmdlets", 9921), ("shell", 9922), ("script", 9923), ("module", 9924) }.Where(made => made.Item1 is not "module" || FleetFixture.Pwsh is not null))
             {
                 var tokens = fleet.Host(host, $"""
                     P11_KIT_SERVER_ADDRESS=unix:path=/run/{name}/pkcs11 setpriv --reuid 5000 --regid {group} --clear-groups \

@@ -82,8 +82,9 @@ sealed record InstanceForm(string Listener, IReadOnlyDictionary<string, string> 
                 .Set("RuntimeDirectoryMode", "0700")
                 .Set("ExecStartPre", $"{outside}/bin/rm -f {UnitFile.Argument(instance.SocketPath)}")
                 .Set("ExecStart", Server(instance, p11Kit))
+                // chrt(1) only asks whether the server is still there: the sandbox of a user's refuses kill and hides /proc.
                 .Set("ExecStartPost", $"{outside}/bin/sh -c "
-                    + UnitFile.Argument("until test -S \"$0\"; do kill -0 \"$MAINPID\" || exit 1; sleep 0.02; done; "
+                    + UnitFile.Argument("until test -S \"$0\"; do chrt -p \"$MAINPID\" >/dev/null || exit 1; sleep 0.02; done; "
                         + "{ test -z \"$1\" || chgrp \"$1\" \"$0\"; } && chmod \"$2\" \"$0\" && chmod 0755 \"$3\"")
                     + $" {UnitFile.Argument(instance.SocketPath)} {UnitFile.Argument(owner)} {instance.OctalMode} {UnitFile.Argument(directory)}")
                 .Comment("What it ends with when it is asked to.")

@@ -23,6 +23,7 @@ static class SandboxDirectives
     // Through it root reads the memory of root's other processes, above all of other connections, with the PINs in them. It takes
     // the place of the /proc that ProtectProc= and ProcSubset= would mount, and costs no more.
     internal const string Processes = "/proc";
+    internal static readonly (string Directive, string Value) HiddenProcesses = ("InaccessiblePaths", $"-{Processes}");
 
     // Whoever may talk to these as root may have anything done outside of the sandbox.
     static readonly string[] WaysOut = [ModuleNeeds.SystemBus, "/run/systemd", "/run/podman", "/run/docker.sock", "/run/containerd"];
@@ -75,7 +76,8 @@ static class SandboxDirectives
         var unreadable = request.User is null ? Secrets.Where(secret => !Array.Exists(writable, path => Contains(secret, path))) : [];
         // libusb finds its devices there.
         var usesUsb = devices.Contains(UsbDevices, StringComparer.Ordinal);
-        directives.Add(("InaccessiblePaths", string.Join(' ', unreadable.Append(Processes).Concat(usesUsb ? [] : [KernelObjects]).Select(path => $"-{path}"))));
+        directives.Add(("InaccessiblePaths", string.Join(' ', unreadable.Concat(usesUsb ? [] : [KernelObjects]).Select(path => $"-{path}"))));
+        directives.Add(HiddenProcesses);
         if (usesUsb)
             directives.Add(("ReadOnlyPaths", KernelObjects));
         foreach (var path in needs.Visible.Where(path => IsBelow(path, Hidden)))

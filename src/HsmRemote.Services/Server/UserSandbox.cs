@@ -12,6 +12,8 @@ static class UserSandbox
             .Where(d => d.Directive is not ("ReadWritePaths" or "BindPaths" or "BindReadOnlyPaths") || Path.Exists(d.Value.Trim('-', '"').Replace("%%", "%", StringComparison.Ordinal)))
             // The user's own configuration of p11-kit and of the modules is in the home directory.
             .Select(d => d.Directive is "ProtectHome" ? (d.Directive, "read-only") : d)
+            // One that may not be searched keeps systemd from finding the program that it is to run; an empty one does not.
+            .Select(d => d == SandboxDirectives.HiddenProcesses ? ("TemporaryFileSystem", $"{SandboxDirectives.Processes}:ro") : d)
             // Mounts and empty capability sets need privileges, which a process has in a user namespace of its own.
             .Prepend(("PrivateUsers", "yes"))
             .Append(("InaccessiblePaths", "-%h/.ssh -%h/.gnupg"));

@@ -54,9 +54,9 @@ public sealed class InstanceFormTests
     [Fact]
     public void A_users_systemd_is_not_asked_for_what_it_cannot_do()
     {
-        var adapted = UserSandbox.Adapt([("ProtectKernelLogs", "yes"), ("ProtectHome", "yes"), ("ReadWritePaths", "-/no/such/store"), ("ReadWritePaths", "-/usr")]).ToList();
+        var adapted = UserSandbox.Adapt([("ProtectKernelLogs", "yes"), ("ProtectHome", "yes"), ("ReadWritePaths", "-/no/such/store"), ("ReadWritePaths", "-/usr"), ("InaccessiblePaths", "-/proc")]).ToList();
         Assert.Equal(("PrivateUsers", "yes"), adapted[0]);
-        Assert.Equal([("ProtectHome", "read-only"), ("ReadWritePaths", "-/usr")], adapted[1..3]);
+        Assert.Equal([("ProtectHome", "read-only"), ("ReadWritePaths", "-/usr"), ("TemporaryFileSystem", "/proc:ro")], adapted[1..4]);
     }
 
     [Theory]

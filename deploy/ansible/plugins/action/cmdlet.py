@@ -54,7 +54,8 @@ $plain = foreach ($item in $output) {
     foreach ($property in $item.PSObject.Properties) {
         $object[$property.Name] = if ($property.Value -is [HsmRemote.Pkcs11Uri]) { "$($property.Value)" }
             elseif ($property.Value -is [Collections.Generic.IEnumerable[HsmRemote.Pkcs11Uri]]) { , @(foreach ($uri in $property.Value) { "$uri" }) }
-            else { $property.Value }
+            # As it is: a list with one item, too, which the if would take out of it.
+            else { , $property.Value }
     }
     $object
 }
