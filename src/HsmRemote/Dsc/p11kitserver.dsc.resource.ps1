@@ -99,7 +99,7 @@ function ConvertTo-State($Server) {
     }
     $state.state = $Server.State
     $state.enabled = $Server.Enabled
-    $state.drift = @($Server.Drift.ForEach({ $_.Path }))
+    $state.drift = @(foreach ($change in $Server.Drift) { $change.Path })
     $state
 }
 

@@ -61,6 +61,14 @@ public sealed class FormatTests(FormatHost host) : IClassFixture<FormatHost>
         }
     }
 
+    [Fact]
+    public void A_list_shows_the_value_of_every_property() => Faults.None(
+        from type in host.OutputTypes()
+        let sample = Samples.Of(type, Fill.Typical)
+        from line in host.Show([sample], "Format-List", colour: false).Split('\n')
+        where line.TrimEnd().EndsWith(" :", StringComparison.Ordinal) && type.GetProperty(line.Split(' ')[0])?.GetValue(sample) is not null
+        select $"{type.Name}: nothing is shown of {line}");
+
     [Theory]
     [InlineData(typeof(P11KitServer))]
     [InlineData(typeof(P11SocketTest))]

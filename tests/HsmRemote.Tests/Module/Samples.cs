@@ -83,11 +83,12 @@ static class Samples
         return type.IsAbstract ? throw new NotSupportedException($"there is no sample of {type}: teach {nameof(Samples)} one") : Of(type, fill);
     }
 
-    static Array List(Type element, string name, Fill fill)
+    // Not an array: List has a ForEach of its own, which is not PowerShell's.
+    static IList List(Type element, string name, Fill fill)
     {
-        var list = Array.CreateInstance(element, fill switch { Fill.Bare => 0, Fill.Typical => 2, _ => 7 });
-        for (var i = 0; i < list.Length; i++)
-            list.SetValue(Value(element, name, fill, isOptional: false), i);
+        var list = (IList)Activator.CreateInstance(typeof(List<>).MakeGenericType(element))!;
+        for (var i = 0; i < fill switch { Fill.Bare => 0, Fill.Typical => 2, _ => 7 }; i++)
+            list.Add(Value(element, name, fill, isOptional: false));
         return list;
     }
 
