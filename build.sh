@@ -31,6 +31,7 @@ test_packages=(
 )
 # docker's own daemon, unless there is one: docker-ce and docker.io do not go together.
 PATH=$PATH:/usr/sbin command -v dockerd >/dev/null || test_packages+=(docker.io)
+command -v kubectl >/dev/null || test_packages+=(kubernetes-client)
 screenshot_packages=(p11-kit p11-kit-modules softhsm2 opensc systemd-container dbus procps python3-rich)
 fleet_packages=(ansible-core openssh-client openssh-server) # Debian's Ansible, over SSH, to several sandboxes
 bench_packages=(gcc libc6-dev libp11-kit-dev)

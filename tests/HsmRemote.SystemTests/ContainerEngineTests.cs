@@ -125,6 +125,31 @@ public sealed class ContainerEngineTests(SandboxFixture sandbox)
     }
 
     [Fact]
+    public void Kubectl_merges_the_patch_into_a_Pod_and_leaves_the_rest_as_it_is()
+    {
+        Assert.SkipWhen(sandbox.Shell("command -v kubectl").ExitCode != 0, "kubectl is not installed: it has NOT read the Pod.");
+        sandbox.HsmRemote("Install-P11KitServer engine-patch -Group engine-patch -GroupId 7506").SucceededWithOne();
+        sandbox.HsmRemote("New-P11ContainerConfig engine-patch Kubernetes -Service app -Uid 5000 -Path /run/engine-patch.yaml").SucceededWithOne();
+        sandbox.WriteFile(
+            "/run/engine-patch-pod.yaml",
+            "apiVersion: v1\nkind: Pod\nmetadata: {name: app}\nspec:\n  containers:\n  - {name: side, image: nginx}\n  - {name: app, image: debian, env: [{name: A, value: b}]}\n  volumes: [{name: own, emptyDir: {}}]\n");
+        using var merged = JsonDocument.Parse(sandbox.Shell("""kubectl patch --local --filename /run/engine-patch-pod.yaml --patch "$(cat /run/engine-patch.yaml)" --output json""").Succeeded());
+        var spec = merged.RootElement.GetProperty("spec");
+        Assert.Equal("""{"runAsGroup":5000,"runAsUser":5000,"supplementalGroups":[7506]}""", JsonSerializer.Serialize(spec.GetProperty("securityContext")));
+        var containers = spec.GetProperty("containers").EnumerateArray().ToDictionary(container => container.GetProperty("name").GetString()!, StringComparer.Ordinal);
+        Assert.Equal(["app", "side"], containers.Keys.Order(StringComparer.Ordinal));
+        Assert.False(containers["side"].TryGetProperty("volumeMounts", out _));
+        var app = containers["app"];
+        Assert.Equal("debian", app.GetProperty("image").GetString());
+        Assert.Equal(["A=b", "P11_KIT_SERVER_ADDRESS=unix:path=/run/engine-patch/pkcs11"], app.GetProperty("env").EnumerateArray().Select(v => $"{v.GetProperty("name")}={v.GetProperty("value")}").Order(StringComparer.Ordinal));
+        var mount = Assert.Single(app.GetProperty("volumeMounts").EnumerateArray());
+        Assert.True(mount.GetProperty("readOnly").GetBoolean());
+        var volumes = spec.GetProperty("volumes").EnumerateArray().ToDictionary(volume => volume.GetProperty("name").GetString()!, StringComparer.Ordinal);
+        Assert.Equal(2, volumes.Count);
+        Assert.Equal("/run/engine-patch", volumes[mount.GetProperty("name").GetString()!].GetProperty("hostPath").GetProperty("path").GetString());
+    }
+
+    [Fact]
     public void Podman_of_Debian_13_takes_the_quadlet()
     {
         var root = Trixie.Enter(sandbox);
