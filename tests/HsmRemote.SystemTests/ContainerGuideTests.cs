@@ -157,12 +157,46 @@ public sealed class ContainerGuideTests(SandboxFixture sandbox)
         Assert.StartsWith("RootlessUserNotMember,", error.StdOut, StringComparison.Ordinal);
     }
 
-    CommandResult AsUser(string command)
+    [Fact]
+    public void A_rootless_engine_and_an_instance_of_the_user_s_own()
     {
-        sandbox.WriteFile("/run/rootless.sh", $"export HOME=/home/rootless XDG_RUNTIME_DIR=/run/user/7411\nmkdir -p $HOME/.config/containers\n"
-            + "printf '[storage]\\ndriver=\"vfs\"\\ngraphroot=\"/run/user/7411/storage\"\\nrunroot=\"/run/user/7411/run\"\\n' >$HOME/.config/containers/storage.conf\n"
+        Assert.SkipWhen(sandbox.Shell("command -v newuidmap").ExitCode != 0, "newuidmap (Debian package uidmap) is not installed: rootless podman is NOT tested.");
+        // The programs are the sandbox's.
+        sandbox.Shell("""
+            useradd --create-home --uid 7412 keeper; systemctl start user@7412.service
+            mkdir -p /run/keep/{usr,proc,dev,sys,run,tmp,etc}; for d in bin lib lib64 sbin; do ln -s usr/$d /run/keep/$d; done; chmod 1777 /run/keep/tmp
+            cp -r /etc/passwd /etc/group /etc/ssl /run/keep/etc; chown -R 7412:7412 /run/keep
+            """).Succeeded();
+        const int Keeper = 7412;
+        var token = new SoftHsmToken("keep-own", "123456", "key");
+        AsUser($"""
+            mkdir -p ~/.config/softhsm2 ~/tokens; echo "directories.tokendir = $HOME/tokens" >~/.config/softhsm2/softhsm2.conf
+            softhsm2-util --init-token --free --label {token.Label} --pin {token.Pin} --so-pin 87654321
+            pkcs11-tool --module {SoftHsmToken.Module} --token-label {token.Label} --login --pin {token.Pin} --keypairgen --key-type EC:prime256v1 --label key --id 01
+            {SandboxFixture.ShellPath} -NoProfile -NonInteractive -Command 'Install-P11KitServer keep-own -Scope User -TargetUri pkcs11:token=keep-own'
+            """, Keeper).Succeeded();
+        foreach (var (user, userNamespace) in new[] { ("-Uid 5000", "--userns keep-id:uid=5000,gid=5000 "), ("-Uid 0", "") })
+        {
+            var config = AsUser($"{SandboxFixture.ShellPath} -NoProfile -NonInteractive -Command 'New-P11ContainerConfig keep-own Podman {user}'", Keeper).Succeeded();
+            Assert.Equal(userNamespace.Length > 0, config.Contains("--userns", StringComparison.Ordinal));
+            Assert.Contains(userNamespace, config, StringComparison.Ordinal);
+            var signed = AsUser($"podman run --rm --network=none --volume /usr:/usr:ro {config} --rootfs /run/keep sh -c {ContainerHost.Quote($"id -u; {ContainerHost.Sign(token)}")}", Keeper).Succeeded();
+            Assert.StartsWith($"{user.Split(' ')[1]}\n", signed, StringComparison.Ordinal);
+            Assert.Contains("Verified OK", signed, StringComparison.Ordinal);
+        }
+
+        // Without it, user 5000 is nobody on the host.
+        var nobody = AsUser($"podman run --rm --network=none --user 5000:5000 --volume /usr:/usr:ro --volume /run/user/7412/keep-own:/run/user/7412/keep-own --env P11_KIT_SERVER_ADDRESS=unix:path=/run/user/7412/keep-own/pkcs11 --rootfs /run/keep {ContainerHost.List}", Keeper);
+        Assert.Equal("", nobody.StdOut);
+        sandbox.Run("systemctl", "stop", "user@7412.service").Succeeded();
+    }
+
+    CommandResult AsUser(string command, int user = 7411)
+    {
+        sandbox.WriteFile($"/run/rootless-{user}.sh", $"export HOME=$(getent passwd {user} | cut -d: -f6) XDG_RUNTIME_DIR=/run/user/{user}\nmkdir -p $HOME/.config/containers\n"
+            + $"printf '[storage]\\ndriver=\"vfs\"\\ngraphroot=\"/run/user/{user}/storage\"\\nrunroot=\"/run/user/{user}/run\"\\n' >$HOME/.config/containers/storage.conf\n"
             + $"cd /\n{command}\n");
-        return sandbox.Run("setpriv", "--reuid=7411", "--regid=7411", "--init-groups", "bash", "-e", "/run/rootless.sh");
+        return sandbox.Run("setpriv", $"--reuid={user}", $"--regid={user}", "--init-groups", "bash", "-e", $"/run/rootless-{user}.sh");
     }
 
     void Works(string config, SoftHsmToken token)
