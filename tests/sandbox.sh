@@ -7,6 +7,7 @@
 #   tests/sandbox.sh [--root DIR] COMMAND [ARG…]   boot, run COMMAND as root in it, pass its exit status on, throw it away
 #   tests/sandbox.sh [--root DIR] --hold           boot, print an id, keep it until standard input ends
 #   tests/sandbox.sh --enter ID COMMAND [ARG…]     run COMMAND in one that is being held
+#   tests/sandbox.sh --leader ID                   print the process id of its init; 'systemctl reboot' in it gives it another
 #
 # Exit status 77: this machine cannot run one, and standard error says why. It needs root, systemd-nspawn and overlayfs.
 #
@@ -16,7 +17,6 @@ set -euo pipefail
 
 repo=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)
 dotnet=$(command -v dotnet) && dotnet=$(dirname -- "$(readlink -f -- "$dotnet")")
-leader=
 
 cannot() {
     echo "sandbox.sh: cannot run here: $*" >&2
@@ -36,9 +36,12 @@ set_entry() {
 # The only child of process $1, if it has one yet.
 child_of() {
     local child=
-    read -r child _ 2>/dev/null <"/proc/$1/task/$1/children" || true
+    [[ ! $1 ]] || read -r child _ 2>/dev/null <"/proc/$1/task/$1/children" || true
     echo "$child"
 }
+
+# The init of the sandbox whose id is $1, if it has one yet: below systemd-nspawn, which is below what starts it anew.
+leader_of() { child_of "$(child_of "$1")"; }
 
 # The control group that this script is in, in each hierarchy that systemd uses.
 control_groups() {
@@ -117,9 +120,11 @@ boot() {
             echo 0 >"${parent%/}/hsmremote-sandbox-$$/cgroup.procs"
         done
         # Asked for before it looks whether the script still lives, so that there is no moment to miss its death in.
+        # systemd-nspawn ends with 133 when the system in it reboots.
         # shellcheck disable=SC2016
         exec setpriv --pdeathsig KILL sh -c '[ $PPID = $0 ] && exec "$@"' $$ \
             unshare --pid --fork --kill-child --mount-proc -- \
+            sh -c 'while "$@"; [ $? = 133 ]; do :; done' reboot \
             systemd-nspawn --quiet --directory="$root" --machine=sandbox --boot --private-network --register=no \
             --keep-unit --link-journal=no --resolv-conf=off --timezone=off --console=pipe \
             --bind-ro="$repo" ${dotnet:+"--bind-ro=$dotnet"} \
@@ -129,8 +134,8 @@ boot() {
     trap throw_away EXIT
 
     while ((SECONDS < deadline)) && [[ -d /proc/$unshare ]]; do
-        nspawn=$(child_of "$unshare")
-        [[ ! $nspawn ]] || leader=$(child_of "$nspawn")
+        id=$(child_of "$unshare")
+        leader=$(leader_of "$id")
         state=
         if [[ $leader ]]; then
             set_entry "$leader"
@@ -162,9 +167,10 @@ throw_away() {
 case ${1-} in
     --enter)
         (($# > 2)) || { echo 'usage: sandbox.sh --enter ID COMMAND [ARG…]' >&2; exit 2; }
-        set_entry "$2"
+        set_entry "$(leader_of "$2")"
         exec "${entry[@]}" "${@:3}"
         ;;
+    --leader) leader_of "$2" ;;
     --in-own-mounts)
         shift
         lower=/
@@ -176,7 +182,7 @@ case ${1-} in
         lay_out "$lower"
         boot
         if [[ $1 == --hold ]]; then
-            echo "$leader"
+            echo "$id"
             while read -r; do :; done
         else
             status=0

@@ -86,18 +86,28 @@ public sealed class TwoHosts : IAsyncLifetime
     {
         if (Near.Shell("command -v ssh").ExitCode != 0 || Far.Shell("test -x /usr/sbin/sshd").ExitCode != 0)
             Assert.Skip("openssh-client and openssh-server are not both installed: no forward is tested.");
-        var add = CommandResult.Of(TimeSpan.FromSeconds(10), "", "ip", ["link", "add", "fwd", "netns", Id(Near), "type", "veth", "peer", "name", "fwd", "netns", Id(Far)]);
-        Assert.SkipWhen(add.ExitCode != 0, $"Two sandboxes cannot be joined here: {add.StdErr.Trim()}");
-        Near.Shell($"ip addr add {NearAddress}/24 dev fwd; ip link set fwd up; install -d -m 0700 /root/.ssh; ssh-keygen -q -t ed25519 -N '' -f /root/.ssh/id_ed25519").Succeeded();
+        Join();
+        Near.Shell("install -d -m 0700 /root/.ssh; ssh-keygen -q -t ed25519 -N '' -f /root/.ssh/id_ed25519").Succeeded();
         var key = Near.Shell("cat /root/.ssh/id_ed25519.pub").Succeeded();
-        Far.Shell(
-            $"ip addr add {FarAddress}/24 dev fwd; ip link set fwd up; install -d -m 0700 /root/.ssh; echo '{key}' >/root/.ssh/authorized_keys; mkdir -p /run/sshd; rm -f /run/nologin; "
-            + $"groupadd -g {GroupId} hsm; ssh-keygen -A >/dev/null; /usr/sbin/sshd -o PidFile=/run/sshd.pid").Succeeded();
+        Far.Shell($"install -d -m 0700 /root/.ssh; echo '{key}' >/root/.ssh/authorized_keys; groupadd -g {GroupId} hsm; ssh-keygen -A >/dev/null").Succeeded();
+        StartSshd();
         Near.Shell($"echo '{HostKey()}' >/root/.ssh/known_hosts").Succeeded();
         var made = Near.CreateToken(Instance);
         Near.HsmRemote($"Install-P11KitServer {Instance} -TargetUri '{made.Uri}'").SucceededWithOne();
         return made;
     }
+
+    /// <summary>Makes the network between the two, anew when one of them was rebooted.</summary>
+    internal void Join()
+    {
+        var add = CommandResult.Of(TimeSpan.FromSeconds(10), "", "ip", ["link", "add", "fwd", "netns", Id(Near), "type", "veth", "peer", "name", "fwd", "netns", Id(Far)]);
+        Assert.SkipWhen(add.ExitCode != 0, $"Two sandboxes cannot be joined here: {add.StdErr.Trim()}");
+        Near.Shell($"ip addr add {NearAddress}/24 dev fwd; ip link set fwd up").Succeeded();
+        Far.Shell($"ip addr add {FarAddress}/24 dev fwd; ip link set fwd up").Succeeded();
+    }
+
+    /// <summary>Starts the sshd that all forwards but those of <see cref="StartSshd(int, string)"/> reach.</summary>
+    internal void StartSshd() => Far.Shell("mkdir -p /run/sshd; rm -f /run/nologin; /usr/sbin/sshd -o PidFile=/run/sshd.pid").Succeeded();
 
     static string Id(SandboxFixture sandbox) => sandbox.Outside("").Split('/')[2];
 }
