@@ -109,7 +109,7 @@ public sealed class SocketTests(SandboxFixture sandbox)
     {
         var token = sandbox.CreateToken($"socket-{name}");
         sandbox.HsmRemote($"Install-P11KitServer socket-{name} -TargetUri '{token.Uri}'").SucceededWithOne();
-        sandbox.WriteFile($"/etc/systemd/system/socket-{name}@.service.d/spoil.conf", $"[Service]\nExecStart=\nExecStart=/bin/sh -c \"p11-kit remote $TARGET_PKCS11_URI | {filter}\"\n");
+        sandbox.WriteFile($"/etc/systemd/system/socket-{name}@.service.d/spoil.conf", $"[Service]\nSystemCallFilter=kill\nExecStart=\nExecStart=/bin/sh -c \"p11-kit remote $TARGET_PKCS11_URI | {filter}\"\n");
         sandbox.Run("systemctl", "daemon-reload").Succeeded();
         Assert.Equal(cause, Fails($"socket-{name}"));
     }
