@@ -15,9 +15,8 @@ static class SandboxDirectives
     // What root may read without any capability, and no module should.
     static readonly string[] Secrets = ["/etc/shadow", "/etc/shadow-", "/etc/gshadow", "/etc/gshadow-", "/etc/ssh", "/etc/ssl/private"];
 
-    // Root may write to much of it without a capability, and so have the kernel run programs. Hidden whole, it takes the place
-    // of ProtectKernelTunables= and ProtectControlGroups=, of which the first alone is a fifth of what the sandbox costs a
-    // connection. What these protect of /proc is hidden with it.
+    // Root may write to much of it without a capability, and so have the kernel run programs. With it and /proc hidden whole,
+    // ProtectKernelTunables= and ProtectControlGroups= cost nothing, of which the first alone is else a fifth of the sandbox.
     internal const string KernelObjects = "/sys";
 
     // Through it root reads the memory of root's other processes, above all of other connections, with the PINs in them. It takes
@@ -113,6 +112,8 @@ static class SandboxDirectives
         ("PrivateDevices", "yes"),
         ("PrivateNetwork", "yes"),
         // Mostly said by the lines around them already (no capabilities, no devices, the filter); they cost next to nothing.
+        ("ProtectKernelTunables", "yes"),
+        ("ProtectControlGroups", "yes"),
         ("ProtectKernelModules", "yes"),
         ("ProtectKernelLogs", "yes"),
         ("ProtectClock", "yes"),
