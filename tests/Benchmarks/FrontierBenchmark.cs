@@ -16,7 +16,7 @@ static class FrontierBenchmark
 
     // What makes a mount namespace, and what a filter of system calls.
     static readonly string[] Mounts =
-        ["ProtectSystem", "ProtectHome", "TemporaryFileSystem", "BindReadOnlyPaths", "InaccessiblePaths", "ReadWritePaths", "PrivateTmp", "PrivateDevices",
+        ["ProtectSystem", "ProtectHome", "TemporaryFileSystem", "BindReadOnlyPaths", "InaccessiblePaths", "ReadWritePaths", "PrivateTmp", "PrivateIPC", "PrivateDevices",
          "ProtectKernelTunables", "ProtectControlGroups", "ProtectKernelModules", "ProtectKernelLogs", "ProtectProc", "ProcSubset"];
 
     static readonly string[] Filters =

@@ -34,15 +34,17 @@ public sealed class ConfinementTests(OwnSandbox host) : IClassFixture<OwnSandbox
             systemd-run --wait --quiet touch /etc/conf-y && echo 14
             (echo >/dev/tcp/127.0.0.1/1) 2>&1 | grep -qE 'refused|unreachable' && echo 15
             ls -A /tmp | grep -q conf-tmp && echo 16
+            ls -A /dev/shm | grep -q conf-shm && echo 17
+            perl -e 'exit !defined msgget(0xc0de, 0)' && echo 18
             echo tried
             """;
         sandbox.WriteFile("/opt/conf-attempts", Attempts);
         sandbox.WriteFile("/etc/systemd/system/conf-inside@.service.d/attempt.conf", "[Service]\nExecStart=\nExecStart=/bin/bash -c 'exec 2>/dev/null; . /opt/conf-attempts'\n");
-        sandbox.Shell("systemctl daemon-reload; touch /tmp/conf-tmp /root/conf-home; mkdir -p /mnt").Succeeded();
+        sandbox.Shell("systemctl daemon-reload; touch /tmp/conf-tmp /root/conf-home /dev/shm/conf-shm; mkdir -p /mnt; perl -e 'msgget(0xc0de, 01666) // die $!'").Succeeded();
 
         // Root outside of it can do all of this, so that what is tried is what it says.
         var outside = sandbox.Shell("set +eo pipefail; exec 2>/dev/null; . /opt/conf-attempts").Succeeded().Split('\n');
-        foreach (var number in new[] { "01", "02", "03", "04", "06", "07", "08", "09", "10", "11", "12", "13", "14", "15", "16" })
+        foreach (var number in new[] { "01", "02", "03", "04", "06", "07", "08", "09", "10", "11", "12", "13", "14", "15", "16", "17", "18" })
             Assert.Contains(number, outside);
         var inside = sandbox.Shell("socat -t10 - UNIX-CONNECT:/run/conf-inside/pkcs11").Succeeded();
         Assert.Equal("tried", inside);
@@ -52,17 +54,18 @@ public sealed class ConfinementTests(OwnSandbox host) : IClassFixture<OwnSandbox
     public void What_is_allowed_is_what_the_service_has_byte_for_byte()
     {
         sandbox.WriteFile("/opt/conf-allow.ps1", """
-            Install-P11KitServer conf-allow -AllowPath '/srv/conf a%n"b\c', /home/conf/store, /run/conf-store -AllowDevice /dev/net/tun -Environment @{ CONF_A = ' x="y" %n $HOME \ é;' }
+            Install-P11KitServer conf-allow -AllowPath '/srv/conf a%n"b\c', /home/conf/store, /run/conf-store, /dev/shm -AllowDevice /dev/net/tun -Environment @{ CONF_A = ' x="y" %n $HOME \ é;' }
             """);
         sandbox.Shell("mkdir -p '/srv/conf a%n\"b\\c' /home/conf/store /run/conf-store; touch /home/conf/other").Succeeded();
         sandbox.HsmRemote("/opt/conf-allow.ps1").SucceededWithOne();
         sandbox.WriteFile("/opt/conf-allowed", """
-            printf '%s\n' "$CONF_A"; touch '/srv/conf a%n"b\c/x' /home/conf/store/x /run/conf-store/x && echo written
+            printf '%s\n' "$CONF_A"; touch '/srv/conf a%n"b\c/x' /home/conf/store/x /run/conf-store/x /dev/shm/conf-allow && echo written
             ls -A /home/conf; [ -c /dev/net/tun ] && (: <>/dev/net/tun) && echo opened
             """);
         sandbox.WriteFile("/etc/systemd/system/conf-allow@.service.d/attempt.conf", "[Service]\nExecStart=\nExecStart=/bin/bash -c '. /opt/conf-allowed'\n");
         sandbox.Run("systemctl", "daemon-reload").Succeeded();
         Assert.Equal(" x=\"y\" %n $HOME \\ é;\nwritten\nstore\nopened\n", sandbox.Run("socat", "-t10", "-", "UNIX-CONNECT:/run/conf-allow/pkcs11").StdOut);
+        sandbox.Run("test", "-e", "/dev/shm/conf-allow").Succeeded();
         AssertConfined("conf-allow");
 
         Assert.False(Changed("Install-P11KitServer conf-allow"));

@@ -9,7 +9,7 @@ static class SandboxDirectives
     internal const string UsbDevices = "/dev/bus/usb";
 
     // Directories that a service has an empty one of, or none.
-    static readonly string[] Hidden = ["/run", "/var/run", "/tmp", "/var/tmp", "/home", "/root"];
+    static readonly string[] Hidden = ["/run", "/var/run", "/tmp", "/var/tmp", "/home", "/root", "/dev/shm"];
     static readonly string[] Homes = ["/home", "/root", "/run/user"];
 
     // What root may read without any capability, and no module should.
@@ -108,6 +108,9 @@ static class SandboxDirectives
         // The sockets of systemd, D-Bus and the container engines are all in /run, and root may talk to them. What a token
         // needs of it is put there by name.
         ("TemporaryFileSystem", "/run:ro"),
+        // What other processes of root's share there, root may change.
+        ("TemporaryFileSystem", "/dev/shm:mode=1777"),
+        ("PrivateIPC", "yes"),
         ("PrivateTmp", "yes"),
         ("PrivateDevices", "yes"),
         ("PrivateNetwork", "yes"),

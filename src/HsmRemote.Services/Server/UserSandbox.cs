@@ -6,8 +6,8 @@ static class UserSandbox
     /// <summary>The same directives as far as a user's systemd can follow them; run on systemd 252 and 257.</summary>
     internal static IEnumerable<(string Directive, string Value)> Adapt(IEnumerable<(string Directive, string Value)> directives) =>
         directives
-            // The kernel's log is root's anyway, and the service does not start with it.
-            .Where(d => d.Directive is not "ProtectKernelLogs")
+            // The kernel's log is root's anyway, and the service does not start with it; nor with a namespace for IPC.
+            .Where(d => d.Directive is not ("ProtectKernelLogs" or "PrivateIPC"))
             // One that the user cannot reach keeps the service from starting, even where one that is missing would not.
             .Where(d => d.Directive is not ("ReadWritePaths" or "BindPaths" or "BindReadOnlyPaths") || Path.Exists(d.Value.Trim('-', '"').Replace("%%", "%", StringComparison.Ordinal)))
             // The user's own configuration of p11-kit and of the modules is in the home directory.
