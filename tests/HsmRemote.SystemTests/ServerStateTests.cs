@@ -51,6 +51,9 @@ public sealed class ServerStateTests(SandboxFixture sandbox)
         sandbox.Shell("sed -i /NoNewPrivileges/d /etc/systemd/system/state-drift@.service; chmod 0600 /etc/systemd/system/state-drift.socket").Succeeded();
         var drift = Server("state-drift").GetProperty("Drift").EnumerateArray().ToDictionary(d => Text(d, "Path"), StringComparer.Ordinal);
         Assert.Equal(2, drift.Count);
+        // Who may not read it is told the rest.
+        var stranger = sandbox.Run("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "env", "HOME=/", SandboxFixture.ShellPath, "-NoProfile", "-NonInteractive", "-Command", "(Get-P11KitServer state-drift).State");
+        Assert.Equal("Listening", stranger.Succeeded());
         Assert.Contains("\n+NoNewPrivileges=yes", Text(drift["/etc/systemd/system/state-drift@.service"], "Difference"), StringComparison.Ordinal);
         Assert.Contains("mode 0600 to 0644", Text(drift["/etc/systemd/system/state-drift.socket"], "Description"), StringComparison.Ordinal);
     }

@@ -93,7 +93,7 @@ static class InstanceUnits
     static UnitFile Mine(UnitFile unit, InstanceState instance) => unit.Section(Mark).Set("Instance", instance.Layout.Name);
 
     /// <summary>What the section of ours in a unit's file holds, by key; empty when the file is not ours.</summary>
-    internal static ILookup<string, string> Remembered(string unitPath) => Remembered(File.Exists(unitPath) ? File.ReadLines(unitPath) : []);
+    internal static ILookup<string, string> Remembered(string unitPath) => Remembered(UnitFile.LinesOf(unitPath));
 
     /// <inheritdoc cref="Remembered(string)"/>
     /// <param name="unit">The unit's lines.</param>

@@ -76,8 +76,8 @@ static class ServerInventory
         var isTemplate = serviceUnit.EndsWith("@.service", StringComparison.Ordinal);
         var socketUnit = $"{name}.socket";
         var socket = systemd.Load(socketUnit);
-        // Of a package, below an instance that was taken over and makes its socket by itself.
-        if (socket is not null && IsOurs(service.Text("FragmentPath")) && !IsOurs(socket.Text("FragmentPath")))
+        // Of a package, below an instance that was taken over and makes its socket by itself. (One that cannot be read is not known to be.)
+        if (socket is not null && IsOurs(service.Text("FragmentPath")) && UnitFile.LinesOf(socket.Text("FragmentPath")) is [_, ..] lines && !HasMark(lines))
             socket = null;
         // What serves standard input needs a socket that is accepted from; a template of daemons is no instance itself.
         if (command.IsRemote ? socket is null : isTemplate)
@@ -161,24 +161,14 @@ static class ServerInventory
     static bool IsEnabled(UnitProperties unit) => unit.Text("UnitFileState") is "enabled" or "enabled-runtime";
 
     /// <summary>Whether a unit's file has our mark.</summary>
-    internal static bool IsOurs(string unitPath) =>
-        File.Exists(unitPath) && File.ReadLines(unitPath).Contains($"[{InstanceUnits.Mark}]", StringComparer.Ordinal);
+    internal static bool IsOurs(string unitPath) => HasMark(UnitFile.LinesOf(unitPath));
+
+    static bool HasMark(string[] unit) => unit.Contains($"[{InstanceUnits.Mark}]", StringComparer.Ordinal);
 
     /// <summary>A group by its name, or by its number written as text, as a unit may have it.</summary>
     static Group? FindGroup(string group) => uint.TryParse(group, out var id) ? Accounts.FindGroup(id) : Accounts.FindGroup(group);
 
-    static bool MentionsP11Kit(string path)
-    {
-        try
-        {
-            return File.ReadAllText(path).Contains("p11-kit", StringComparison.Ordinal);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            // A link that leads nowhere (a masked or a removed unit), or a unit that only root may read.
-            return false;
-        }
-    }
+    static bool MentionsP11Kit(string path) => Array.Exists(UnitFile.LinesOf(path), line => line.Contains("p11-kit", StringComparison.Ordinal));
 
     /// <summary>What an instance is doing. A daemon behind a socket has failed when it has failed, whatever its socket says.</summary>
     static P11KitServerState State(UnitProperties listener, UnitProperties? daemon) => (daemon?.Text("ActiveState"), listener.Text("ActiveState")) switch

@@ -57,11 +57,22 @@ sealed class UnitFile
 
     /// <summary>The value of a directive in a file, its drop-ins left out; null when the file does not have it. The last one counts.</summary>
     internal static string? ValueOf(string path, string directive) =>
-        File.Exists(path)
-            ? File.ReadLines(path)
-                .LastOrDefault(line => line.StartsWith(directive, StringComparison.Ordinal) && line.AsSpan(directive.Length).TrimStart() is ['=', ..])
-                ?.Split('=', 2)[1].Trim().Replace("%%", "%", StringComparison.Ordinal)
-            : null;
+        LinesOf(path)
+            .LastOrDefault(line => line.StartsWith(directive, StringComparison.Ordinal) && line.AsSpan(directive.Length).TrimStart() is ['=', ..])
+            ?.Split('=', 2)[1].Trim().Replace("%%", "%", StringComparison.Ordinal);
+
+    /// <summary>The lines of a unit's file; none of one that is not there, as of a masked unit, or that the caller may not read.</summary>
+    internal static string[] LinesOf(string path)
+    {
+        try
+        {
+            return path.Length > 0 ? File.ReadAllLines(path) : [];
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return [];
+        }
+    }
 
     public override string ToString() => text.ToString();
 }
