@@ -114,9 +114,7 @@ public sealed class ConnectionTests(SandboxFixture sandbox)
         System.Globalization.CultureInfo.InvariantCulture);
 
     /// <summary>The connections of an instance, as soon as there are so many: what serves them takes a moment to start or end.</summary>
-    JsonElement[] Connections(string name, int count) =>
-        sandbox.HsmRemote($"foreach ($i in 1..40) {{ $c = @(Get-P11KitConnection {name}); if ($c.Count -eq {count}) {{ break }}; [System.Threading.Thread]::Sleep(100) }}; $c").Succeeded() is var found
-        && found.Length == count ? found : throw new InvalidOperationException($"{found.Length} connections instead of {count} to {name}.");
+    JsonElement[] Connections(string name, int count) => sandbox.Connections(name, count);
 
     static string Text(JsonElement element, string property) => element.GetProperty(property).GetString()!;
 }

@@ -81,7 +81,7 @@ public sealed class ContainerGuideTests(SandboxFixture sandbox)
         // The directory that the container has mounted outlives the instance.
         var uninstalled = sandbox.HsmRemote("Uninstall-P11KitServer guide-restart -Confirm:$false");
         uninstalled.SucceededWithOne();
-        Assert.Contains("/run/guide-restart stays: the container guide-restart has it mounted", Words(uninstalled.StdErr), StringComparison.Ordinal);
+        Assert.Contains("/run/guide-restart stays: the container guide-restart has it mounted", uninstalled.UnfoldedStdErr, StringComparison.Ordinal);
         Assert.Equal("", host.Exec("guide-restart", ContainerHost.List).StdOut);
         sandbox.HsmRemote($"Install-P11KitServer guide-restart -Group guide-restart -GroupId 7406 -TargetUri '{other.Uri}'").SucceededWithOne();
         Assert.Contains("Verified OK", host.Exec("guide-restart", ContainerHost.Sign(other)).Succeeded(), StringComparison.Ordinal);
@@ -94,10 +94,7 @@ public sealed class ContainerGuideTests(SandboxFixture sandbox)
     [Fact]
     public void A_mount_of_the_socket_s_file_goes_stale_and_is_named()
     {
-        host.Serve("guide-file", 7407);
-        host.Start(
-            "guide-file",
-            $"--user 5000:5000 --group-add 7407 --volume /run/guide-file/pkcs11:/run/guide-file/pkcs11 --env P11_KIT_SERVER_ADDRESS=unix:path=/run/guide-file/pkcs11 {ContainerHost.Image}");
+        host.ServeThroughFile("guide-file", 7407);
         Assert.Contains("token=guide-file", host.Exec("guide-file", ContainerHost.List).Succeeded(), StringComparison.Ordinal);
         var before = sandbox.HsmRemote("Get-P11ContainerConfig guide-file").SucceededWithOne();
         var difference = Assert.Single(before.GetProperty("Differences").EnumerateArray());
@@ -204,6 +201,4 @@ public sealed class ContainerGuideTests(SandboxFixture sandbox)
         Assert.Contains($"token={token.Label}", host.Run(config, ContainerHost.List).Succeeded(), StringComparison.Ordinal);
         Assert.Contains("Verified OK", host.Run(config, ContainerHost.Sign(token)).Succeeded(), StringComparison.Ordinal);
     }
-
-    static string Words(string text) => string.Join(' ', text.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries));
 }

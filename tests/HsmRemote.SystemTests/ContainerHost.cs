@@ -88,18 +88,28 @@ sealed class ContainerHost
         {
             sandbox.WriteFile("/opt/docker-runtime", DockerRuntime, "0755");
             sandbox.WriteFile("/etc/docker/daemon.json", DockerConfiguration);
-            sandbox.Shell("systemd-run --quiet --unit=docker-engine dockerd; for i in {1..300}; do docker version >/dev/null 2>&1 && exit; sleep 0.1; done; journalctl --unit=docker-engine >&2; exit 1").Succeeded();
+            StartDocker("docker-engine", "unix:///run/docker.sock");
         }
         else
         {
             sandbox.WriteFile("/etc/containers/containers.conf", PodmanConfiguration);
             sandbox.WriteFile("/etc/containers/storage.conf", "[storage]\ndriver = \"overlay\"\ngraphroot = \"/run/containers-test/storage\"\nrunroot = \"/run/containers-test/run\"\n");
+            sandbox.Shell(Import).Succeeded();
         }
 
-        sandbox.Shell(
-            $"{program} import --change 'ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' --change 'CMD [\"sleep\",\"600\"]' {archive} {Image}").Succeeded();
         return null;
     }
+
+    string Import =>
+        $"{program} import --change 'ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' --change 'CMD [\"sleep\",\"600\"]' {archive} {Image}";
+
+    /// <summary>Starts a daemon of docker's that has the image, and waits until it answers.</summary>
+    internal void StartDocker(string unit, string endpoint, string options = "") => sandbox.Shell($$"""
+        export DOCKER_HOST={{endpoint}}
+        systemd-run --quiet --unit={{unit}} dockerd --host={{endpoint}} {{options}}
+        for i in {1..300}; do ! docker version >/dev/null 2>&1 || break; sleep 0.1; done
+        {{Import}} || { journalctl --unit={{unit}} >&2; exit 1; }
+        """).Succeeded();
 
     /// <summary>A token, and an instance that exposes it to a group.</summary>
     internal SoftHsmToken Serve(string name, int groupId, string extra = "")
@@ -107,6 +117,13 @@ sealed class ContainerHost
         var token = sandbox.CreateToken(name);
         sandbox.HsmRemote($"Install-P11KitServer {name} -Group {name} -GroupId {groupId} -TargetUri '{token.Uri}' {extra}").SucceededWithOne();
         return token;
+    }
+
+    /// <summary>The same, and a container of that name that has the socket's file mounted in place of its directory.</summary>
+    internal void ServeThroughFile(string name, int groupId)
+    {
+        Serve(name, groupId);
+        Start(name, $"--user 5000:5000 --group-add {groupId} --volume /run/{name}/pkcs11:/run/{name}/pkcs11 --env P11_KIT_SERVER_ADDRESS=unix:path=/run/{name}/pkcs11 {Image}");
     }
 
     /// <summary>What New-P11ContainerConfig writes.</summary>

@@ -1,5 +1,3 @@
-using System.Text.Json;
-
 namespace HsmRemote.SystemTests;
 
 /// <summary>The same containers in docker, with its own daemon. podman's tests say more of what both do alike.</summary>
@@ -44,7 +42,7 @@ public sealed class DockerTests(OwnSandbox own) : IClassFixture<OwnSandbox>
 
         // Who is connected, by the name that docker has for it.
         sandbox.Shell("""docker exec --detach docker-good perl -MSocket -e 'socket(S, AF_UNIX, SOCK_STREAM, 0); connect(S, sockaddr_un("/run/docker-read/pkcs11")); sleep 60'""").Succeeded();
-        var connection = sandbox.HsmRemote("foreach ($i in 1..100) { $c = Get-P11KitConnection docker-read; if ($c) { $c; break }; [Threading.Thread]::Sleep(100) }").SucceededWithOne();
+        var connection = Assert.Single(sandbox.Connections("docker-read", 1));
         Assert.Equal(("docker", "docker-good", 5000), (connection.GetProperty("ContainerEngine").GetString(), connection.GetProperty("ContainerName").GetString(), connection.GetProperty("UserId").GetInt32()));
         Assert.Equal(
             ["docker-bad", "docker-good"],
@@ -66,7 +64,7 @@ public sealed class DockerTests(OwnSandbox own) : IClassFixture<OwnSandbox>
         var uninstalled = sandbox.HsmRemote("Uninstall-P11KitServer docker-restart -Confirm:$false");
         uninstalled.SucceededWithOne();
         var id = sandbox.Shell("docker inspect --format '{{.Id}}' docker-restart").Succeeded();
-        Assert.Contains($"/run/docker-restart stays: the container {id[..12]} has it mounted", Words(uninstalled.StdErr), StringComparison.Ordinal);
+        Assert.Contains($"/run/docker-restart stays: the container {id[..12]} has it mounted", uninstalled.UnfoldedStdErr, StringComparison.Ordinal);
         sandbox.HsmRemote($"Install-P11KitServer docker-restart -Group docker-restart -GroupId 7606 -TargetUri '{other.Uri}'").SucceededWithOne();
         Signs(other);
         sandbox.Shell("docker rm --force docker-restart").Succeeded();
@@ -77,10 +75,7 @@ public sealed class DockerTests(OwnSandbox own) : IClassFixture<OwnSandbox>
     [Fact]
     public void A_mount_of_the_socket_s_file_goes_stale_and_is_named()
     {
-        host.Serve("docker-file", 7607);
-        host.Start(
-            "docker-file",
-            $"--user 5000:5000 --group-add 7607 --volume /run/docker-file/pkcs11:/run/docker-file/pkcs11 --env P11_KIT_SERVER_ADDRESS=unix:path=/run/docker-file/pkcs11 {ContainerHost.Image}");
+        host.ServeThroughFile("docker-file", 7607);
         Assert.Contains("token=docker-file", host.Exec("docker-file", ContainerHost.List).Succeeded(), StringComparison.Ordinal);
         sandbox.Run("systemctl", "restart", "docker-file.socket").Succeeded();
         var test = sandbox.HsmRemote("Test-P11Socket -Container docker-file").SucceededWithOne();
@@ -106,30 +101,25 @@ public sealed class DockerTests(OwnSandbox own) : IClassFixture<OwnSandbox>
     public void A_daemon_that_remaps_users_is_told_to_leave_this_container_out()
     {
         var token = host.Serve("docker-remap", 7609);
-        sandbox.Shell("""
-            sed 's#/run/containers-test/docker#/run/containers-test/remap#g' /etc/docker/daemon.json >/etc/docker/remap.json
-            systemd-run --quiet --unit=docker-remap dockerd --config-file=/etc/docker/remap.json --userns-remap=default --host=unix:///run/remap.sock --pidfile=/run/remap.pid
-            for i in {1..300}; do DOCKER_HOST=unix:///run/remap.sock docker version >/dev/null 2>&1 && exit; sleep 0.1; done; journalctl --unit=docker-remap >&2; exit 1
-            """).Succeeded();
-        const string Remapped = "$env:DOCKER_HOST = 'unix:///run/remap.sock'; New-P11ContainerConfig docker-remap Docker -Uid 5000";
+        sandbox.Shell("sed 's#/run/containers-test/docker#/run/containers-test/remap#g' /etc/docker/daemon.json >/etc/docker/remap.json").Succeeded();
+        const string Daemon = "unix:///run/remap.sock";
+        host.StartDocker("docker-remap", Daemon, "--config-file=/etc/docker/remap.json --userns-remap=default --pidfile=/run/remap.pid");
+        const string Remapped = $"$env:DOCKER_HOST = '{Daemon}'; New-P11ContainerConfig docker-remap Docker -Uid 5000";
         var refused = sandbox.HsmRemote($"try {{ {Remapped} -ErrorAction Stop }} catch {{ $_.FullyQualifiedErrorId; $_.ErrorDetails.RecommendedAction }}").Succeeded();
         Assert.StartsWith("UserNamespaceHidesGroup,", refused[0].GetString(), StringComparison.Ordinal);
         Assert.Contains("-UserNamespace host", refused[1].GetString(), StringComparison.Ordinal);
 
         var config = sandbox.HsmRemote($"{Remapped} -Image {ContainerHost.Image} -UserNamespace host").SucceededWithOne().GetString()!;
         Assert.Contains("--userns host ", config, StringComparison.Ordinal);
-        sandbox.Shell($"export DOCKER_HOST=unix:///run/remap.sock; docker import --change 'ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' {ContainerHost.Archive} {ContainerHost.Image}").Succeeded();
-        var run = "DOCKER_HOST=unix:///run/remap.sock docker run --rm --network=none";
-        Assert.Contains("Verified OK", sandbox.Shell($"{run} {config} sh -c {ContainerHost.Quote(ContainerHost.Sign(token))}").Succeeded(), StringComparison.Ordinal);
+        const string Run = $"DOCKER_HOST={Daemon} docker run --rm --network=none";
+        Assert.Contains("Verified OK", sandbox.Shell($"{Run} {config} sh -c {ContainerHost.Quote(ContainerHost.Sign(token))}").Succeeded(), StringComparison.Ordinal);
         // What was refused does not work, as root either.
         foreach (var user in (string[])["5000:5000", "0:0"])
         {
             var without = config.Replace("--userns host ", "", StringComparison.Ordinal).Replace("5000:5000", user, StringComparison.Ordinal);
-            Assert.Equal("", sandbox.Shell($"{run} {without} {ContainerHost.List}").StdOut);
+            Assert.Equal("", sandbox.Shell($"{Run} {without} {ContainerHost.List}").StdOut);
         }
 
         sandbox.Run("systemctl", "stop", "docker-remap").Succeeded();
     }
-
-    static string Words(string text) => string.Join(' ', text.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries));
 }

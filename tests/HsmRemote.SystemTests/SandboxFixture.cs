@@ -153,6 +153,11 @@ public class SandboxFixture : IAsyncLifetime
             Run(ShellPath, "-NoProfile", "-NonInteractive", "-OutputFormat", "Json", "-Command", command));
     }
 
+    /// <summary>Who is connected to an instance, when as many are as there are to be. It fails after a while.</summary>
+    public JsonElement[] Connections(string name, int count) =>
+        HsmRemote($"foreach ($i in 1..100) {{ $c = @(Get-P11KitConnection {name}); if ($c.Count -eq {count}) {{ break }}; [System.Threading.Thread]::Sleep(100) }}; $c").Succeeded() is var found
+        && found.Length == count ? found : throw new InvalidOperationException($"{found.Length} connections instead of {count} to {name}.");
+
     /// <summary>Writes a file in the sandbox, with the directories above it.</summary>
     /// <param name="path">Its absolute path.</param>
     /// <param name="content">All of its content.</param>
@@ -267,6 +272,9 @@ public sealed class HsmRemoteResult
 
     /// <summary>Errors, warnings and verbose messages, as text.</summary>
     public string StdErr => _result.StdErr;
+
+    /// <summary>The same in one line: long messages are folded.</summary>
+    public string UnfoldedStdErr => string.Join(' ', StdErr.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries));
 
     /// <summary>The objects that the command wrote.</summary>
     public JsonElement[] Output { get; }

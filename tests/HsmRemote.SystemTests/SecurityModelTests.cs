@@ -29,9 +29,7 @@ public sealed class SecurityModelTests(SandboxFixture sandbox)
             systemd-run --quiet --collect --unit={name}-client --setenv=P11_KIT_SERVER_ADDRESS=unix:path=/run/{name}/pkcs11 \
                 pkcs11-tool --module {Client} --token-label {name} --login --pin {token.Pin} --sign --mechanism ECDSA --id 01 --input-file /run/{name}.fifo --output-file /run/{name}.signature
             """).Succeeded();
-        var process = sandbox.HsmRemote($$"""
-            foreach ($i in 1..100) { $c = Get-P11KitConnection {{name}}; if ($c) { $c.ServerProcessId; break }; [Threading.Thread]::Sleep(100) }
-            """).SucceededWithOne().GetInt32();
+        var process = sandbox.Connections(name, 1)[0].GetProperty("ServerProcessId").GetInt32();
         WaitUntil($"journalctl --unit={name}-client --output=cat | grep -q 'Using signature'");
 
         var keys = sandbox.HsmRemote($"@(Get-Pkcs11Object -Name {name} -Type PrivateKey).Count; @(Get-Pkcs11Object -Name {name} -Type PrivateKey -PinPath /root/{name}.pin).Count").Succeeded();
@@ -78,7 +76,7 @@ public sealed class SecurityModelTests(SandboxFixture sandbox)
         sandbox.Shell("systemd-run --quiet --collect --unit=sec-bystander --property=CapabilityBoundingSet= sleep 600").Succeeded();
         sandbox.HsmRemote("Install-P11KitServer sec-other -TargetUri pkcs11:token=sec-none").SucceededWithOne();
         sandbox.Shell("systemd-run --quiet --collect --unit=sec-other-client socat UNIX-CONNECT:/run/sec-other/pkcs11 PIPE").Succeeded();
-        var other = sandbox.HsmRemote("foreach ($i in 1..100) { $c = Get-P11KitConnection sec-other; if ($c) { $c.ServerProcessId; break }; [Threading.Thread]::Sleep(100) }").SucceededWithOne().ToString();
+        var other = sandbox.Connections("sec-other", 1)[0].GetProperty("ServerProcessId").ToString();
         var bystander = sandbox.Run("systemctl", "show", "-P", "MainPID", "sec-bystander").Succeeded();
 
         sandbox.HsmRemote("Install-P11KitServer sec-taken").SucceededWithOne();

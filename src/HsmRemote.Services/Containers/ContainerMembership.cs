@@ -12,8 +12,17 @@ sealed partial record ContainerMembership(string Engine, string Id, string? Name
     const int MaxAncestors = 64;
 
     /// <summary>The container of a process; null outside of one.</summary>
-    internal static ContainerMembership? Of(int process) =>
-        FromAncestor(process, OfConmon) ?? OfControlGroup(ProcessView.ControlGroups(process)) ?? FromAncestor(process, OfDockerShim);
+    internal static ContainerMembership? Of(int process)
+    {
+        // The kernel keeps 15 characters of a name.
+        var ancestors = Ancestors(process).Select(ancestor => (Process: ancestor, Name: ProcessView.CommandName(ancestor))).ToList();
+        return Of("conmon", OfConmon) ?? OfControlGroup(ProcessView.ControlGroups(process)) ?? Of("containerd-shim", OfDockerShim);
+
+        ContainerMembership? Of(string name, Func<string[], ContainerMembership?> read) => ancestors
+            .Where(ancestor => string.Equals(ancestor.Name, name, StringComparison.Ordinal))
+            .Select(ancestor => read(ProcessView.CommandLine(ancestor.Process)))
+            .FirstOrDefault(container => container is not null);
+    }
 
     /// <summary>The container that a control group is named after.</summary>
     internal static ContainerMembership? OfControlGroup(string controlGroups) =>
@@ -25,30 +34,21 @@ sealed partial record ContainerMembership(string Engine, string Id, string? Name
             : null;
 
     /// <summary>podman and cri-o leave conmon(8) above each container, whose command line has the name, of whatever user the container is.</summary>
-    static ContainerMembership? OfConmon(int process) =>
-        ProcessView.CommandName(process) is "conmon" && ProcessView.CommandLine(process) is var arguments && ValueOf("-c", arguments) is { } id
+    static ContainerMembership? OfConmon(string[] arguments) =>
+        ValueOf("-c", arguments) is { } id
             ? new(ValueOf("--exit-command", arguments)?.EndsWith("podman", StringComparison.Ordinal) is true ? "podman" : "cri-o", id, ValueOf("-n", arguments))
             : null;
 
     /// <summary>docker leaves containerd-shim-runc-v2 above each, also where the control group has another name (--cgroup-parent) or there is none.</summary>
-    static ContainerMembership? OfDockerShim(int process) =>
-        // The kernel keeps 15 characters of a name.
-        ProcessView.CommandName(process) is "containerd-shim" && ProcessView.CommandLine(process) is var arguments
-        && ValueOf("-namespace", arguments) is "moby" && ValueOf("-id", arguments) is { } id
-            ? new("docker", id, null)
-            : null;
+    static ContainerMembership? OfDockerShim(string[] arguments) =>
+        ValueOf("-namespace", arguments) is "moby" && ValueOf("-id", arguments) is { } id ? new("docker", id, null) : null;
 
-    static ContainerMembership? FromAncestor(int process, Func<int, ContainerMembership?> read)
+    /// <summary>A process and those above it, up to the first.</summary>
+    static IEnumerable<int> Ancestors(int process)
     {
         int? at = process;
-        for (var i = 0; i < MaxAncestors && at is > 1; i++)
-        {
-            if (read(at.Value) is { } container)
-                return container;
-            at = ProcessView.Parent(at.Value);
-        }
-
-        return null;
+        for (var i = 0; i < MaxAncestors && at is > 1; i++, at = ProcessView.Parent(at.Value))
+            yield return at.Value;
     }
 
     static string? ValueOf(string option, string[] arguments) =>

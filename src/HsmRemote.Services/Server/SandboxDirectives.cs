@@ -16,7 +16,7 @@ static class SandboxDirectives
     static readonly string[] Secrets = ["/etc/shadow", "/etc/shadow-", "/etc/gshadow", "/etc/gshadow-", "/etc/ssh", "/etc/ssl/private"];
 
     // Root may write to much of it without a capability, and so have the kernel run programs. With it and /proc hidden whole,
-    // ProtectKernelTunables= and ProtectControlGroups= cost nothing, of which the first alone is else a fifth of the sandbox.
+    // ProtectKernelTunables= and ProtectControlGroups= make no mounts of their own.
     internal const string KernelObjects = "/sys";
 
     // Through it root reads the memory of root's other processes, above all of other connections, with the PINs in them. It takes

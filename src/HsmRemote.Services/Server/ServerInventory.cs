@@ -168,7 +168,8 @@ static class ServerInventory
     /// <summary>A group by its name, or by its number written as text, as a unit may have it.</summary>
     static Group? FindGroup(string group) => uint.TryParse(group, out var id) ? Accounts.FindGroup(id) : Accounts.FindGroup(group);
 
-    static bool MentionsP11Kit(string path) => Array.Exists(UnitFile.LinesOf(path), line => line.Contains("p11-kit", StringComparison.Ordinal));
+    // Asked of every unit file of the host.
+    static bool MentionsP11Kit(string path) => UnitFile.TextOf(path).Contains("p11-kit", StringComparison.Ordinal);
 
     /// <summary>What an instance is doing. A daemon behind a socket has failed when it has failed, whatever its socket says.</summary>
     static P11KitServerState State(UnitProperties listener, UnitProperties? daemon) => (daemon?.Text("ActiveState"), listener.Text("ActiveState")) switch

@@ -62,15 +62,20 @@ sealed class UnitFile
             ?.Split('=', 2)[1].Trim().Replace("%%", "%", StringComparison.Ordinal);
 
     /// <summary>The lines of a unit's file; none of one that is not there, as of a masked unit, or that the caller may not read.</summary>
-    internal static string[] LinesOf(string path)
+    internal static string[] LinesOf(string path) => Read(path, File.ReadAllLines, otherwise: []);
+
+    /// <summary>The whole text of a unit's file; empty where <see cref="LinesOf"/> is.</summary>
+    internal static string TextOf(string path) => Read(path, File.ReadAllText, otherwise: "");
+
+    static T Read<T>(string path, Func<string, T> read, T otherwise)
     {
         try
         {
-            return path.Length > 0 ? File.ReadAllLines(path) : [];
+            return path.Length > 0 ? read(path) : otherwise;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            return [];
+            return otherwise;
         }
     }
 
