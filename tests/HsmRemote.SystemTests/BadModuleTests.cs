@@ -28,7 +28,7 @@ public sealed class BadModuleTests(SandboxFixture sandbox)
         modules.Write("modules/good.module", $"module: {modules.Build("good", "LABEL=\"good\"")}");
         var result = modules.HsmRemote("""
             $watch = [Diagnostics.Stopwatch]::StartNew(); (Get-Pkcs11Token good -TimeoutSeconds 5 -ErrorAction SilentlyContinue -ErrorVariable first).Label
-            $watch.Elapsed.TotalSeconds -ge 4.9; $watch.Elapsed.TotalSeconds -lt 15
+            $watch.Elapsed.TotalSeconds -ge 4.9; $watch.Elapsed.TotalSeconds -lt 30
             $watch.Restart(); (Get-Pkcs11Token good -TimeoutSeconds 60 -ErrorAction SilentlyContinue -ErrorVariable second).Label; $watch.Elapsed.TotalSeconds -lt 30
             $first.ForEach{ "$_" }; $second.ForEach{ "$_" }
             """);

@@ -105,7 +105,8 @@ public sealed class ConnectionTests(SandboxFixture sandbox)
         var path = $"/run/{name}.sock";
         sandbox.WriteFile($"/etc/systemd/system/{name}.service", $"[Service]\nExecStart=/usr/bin/p11-kit server -f -n {path} {uri}\n");
         // Only then is it everybody's: the server makes it its own.
-        sandbox.Shell($"systemctl daemon-reload; systemctl start {name}; for i in {{1..50}}; do test -S {path} && break; sleep 0.1; done; chmod 0666 {path}").Succeeded();
+        sandbox.Shell($"systemctl daemon-reload; systemctl start {name}").Succeeded();
+        sandbox.WaitFor($"chmod 0666 {path}");
         return path;
     }
 

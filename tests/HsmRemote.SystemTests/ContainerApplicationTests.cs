@@ -64,7 +64,7 @@ public sealed class ContainerApplicationTests(SandboxFixture sandbox)
             cd /tmp
             gnutls-serv --echo --port 5556 --x509keyfile /work/server.key --x509certfile /work/server.pem --x509cafile /work/device.pem --require-client-cert --verify-client-cert >log 2>&1 &
             server=$!
-            for i in $(seq 50); do grep -q 15B4 /proc/net/tcp && break; sleep 0.1; done
+            for i in $(seq 300); do grep -q 15B4 /proc/net/tcp && break; sleep 0.1; done
             { echo hello; sleep 1; } | GNUTLS_PIN={{token.Pin}} gnutls-cli --provider {{ContainerHost.Client}} --x509cafile /work/server.pem \
                 --x509certfile 'pkcs11:token=app-tls;object=key;type=cert' --x509keyfile 'pkcs11:token=app-tls;object=key;type=private' -p 5556 localhost 2>&1
             echo --- without the key

@@ -53,11 +53,11 @@ public sealed class ForeignServerTests(SandboxFixture sandbox)
         Assert.Equal(["Start tedge-p11-kit-server.socket", "Start tedge-p11-kit-server.service"], Changes("Start-P11KitServer tedge-p11-kit-server"));
         Assert.Equal(token.Uri, Assert.Single(Target(After($"Set-P11TargetUri tedge-p11-kit-server '{token.Uri}'", "tedge-p11-kit-server"))));
         // As the process itself has it.
-        WaitFor($"tr '\\0' ' ' </proc/$(systemctl show -P MainPID tedge-p11-kit-server.service)/cmdline | grep -qF '{token.Uri}'");
+        sandbox.WaitFor($"tr '\\0' ' ' </proc/$(systemctl show -P MainPID tedge-p11-kit-server.service)/cmdline | grep -qF '{token.Uri}'");
         Assert.Contains("# PKCS11 URI that", sandbox.Run("cat", "/etc/tedge-p11-kit-server/config.env").Succeeded(), StringComparison.Ordinal);
 
         // p11-kit compares the peer: root is no exception.
-        WaitFor("test -S /run/tedge-p11-kit-server/pkcs11");
+        sandbox.WaitFor("test -S /run/tedge-p11-kit-server/pkcs11");
         Assert.Equal("PeerRefused", Text(sandbox.HsmRemote("Test-P11Socket tedge-p11-kit-server").SucceededWithOne(), "Cause"));
         // What p11-kit 0.24 makes of the path is nobody's but root's; given the mode that was meant, the user is let in.
         sandbox.Shell("chown tedge:tedge /run/tedge-p11-kit-server/pkcs11; chmod 0660 /run/tedge-p11-kit-server/pkcs11").Succeeded();
@@ -94,7 +94,7 @@ public sealed class ForeignServerTests(SandboxFixture sandbox)
             Restart=on-failure
             """);
         sandbox.Shell("systemctl daemon-reload; systemctl start foreign-guide.service").Succeeded();
-        WaitFor("test -S /run/foreign-guide/pkcs11");
+        sandbox.WaitFor("test -S /run/foreign-guide/pkcs11");
 
         var server = Server("foreign-guide");
         Assert.Equal(token.Uri, Assert.Single(Target(server)));
@@ -105,14 +105,14 @@ public sealed class ForeignServerTests(SandboxFixture sandbox)
         Assert.Equal(2, Target(changed).Length);
         Assert.Equal("/etc/systemd/system/foreign-guide.service.d/zz-target.conf", Assert.Single(changed.GetProperty("DropInPath").EnumerateArray()).GetString());
         Assert.Equal(Target(changed), sandbox.HsmRemote("Get-P11TargetUri foreign-guide").SucceededWithOne().GetProperty("Uri").EnumerateArray().Select(uri => uri.GetString()));
-        WaitFor("test -S /run/foreign-guide/pkcs11");
+        sandbox.WaitFor("test -S /run/foreign-guide/pkcs11");
         Assert.Equal(
             new[] { token.Label, other.Label }.Order(StringComparer.Ordinal),
             sandbox.HsmRemote("Get-Pkcs11Token -Name foreign-guide").Succeeded().Select(t => Text(t, "Label")).Order(StringComparer.Ordinal));
         Assert.Empty(Changes($"Get-Pkcs11Token '{token.Label}', '{other.Label}' | Set-P11TargetUri -Name foreign-guide"));
 
         Assert.NotEmpty(Changes("Restart-P11KitServer foreign-guide"));
-        WaitFor("test -S /run/foreign-guide/pkcs11");
+        sandbox.WaitFor("test -S /run/foreign-guide/pkcs11");
         Assert.True(sandbox.HsmRemote("Test-P11Socket foreign-guide").SucceededWithOne().GetProperty("Succeeded").GetBoolean());
     }
 
@@ -128,13 +128,13 @@ public sealed class ForeignServerTests(SandboxFixture sandbox)
         sandbox.WriteFile($"/etc/systemd/system/{name}.service", $"[Service]\nRuntimeDirectory={name}\nEnvironment=WHAT=pkcs11:token=overridden\nEnvironmentFile=-/etc/{name}-none.env\nEnvironmentFile=/etc/{name}.env\nExecStart={command}\n");
         sandbox.Run("systemctl", "daemon-reload").Succeeded();
         Assert.Equal(["Start " + name + ".service"], Changes($"Start-P11KitServer {name}"));
-        WaitFor($"test -S {socketPath}");
+        sandbox.WaitFor($"test -S {socketPath}");
         var server = Server(name);
         Assert.Equal((socketPath, "Listening"), (Text(server, "SocketPath"), Text(server, "State")));
         // What the socket's file really has, since the server makes it.
         Assert.Equal(("0711", "root"), (Text(server, "SocketMode"), Text(server, "Group")));
         Assert.Equal(target, Assert.Single(Target(server)));
-        WaitFor($"tr '\\0' '\\n' </proc/$(systemctl show -P MainPID {name})/cmdline | grep -qxF '{target}'");
+        sandbox.WaitFor($"tr '\\0' '\\n' </proc/$(systemctl show -P MainPID {name})/cmdline | grep -qxF '{target}'");
         Assert.NotEmpty(Changes($"Stop-P11KitServer {name}"));
         Assert.Equal("Stopped", Text(Server(name), "State"));
     }
@@ -158,8 +158,6 @@ public sealed class ForeignServerTests(SandboxFixture sandbox)
     string[] Changes(string command) => [.. sandbox.HsmRemote(command).SucceededWithOne().GetProperty("Changes").EnumerateArray().Select(c => Text(c, "Description"))];
 
     string Error(string command) => sandbox.HsmRemote($$"""try { {{command}} -ErrorAction Stop } catch { $_.FullyQualifiedErrorId }""").SucceededWithOne().GetString()!.Split(',')[0];
-
-    void WaitFor(string condition) => sandbox.Shell($"for i in {{1..50}}; do {condition} && exit 0; sleep 0.1; done; exit 1").Succeeded();
 
     static string?[] Target(JsonElement server) => [.. server.GetProperty("TargetUri").EnumerateArray().Select(uri => uri.GetString())];
 

@@ -137,8 +137,8 @@ public sealed class ForwardTests(TwoHosts hosts) : IClassFixture<TwoHosts>
     public void What_is_in_the_way_is_asked_before_it_is_removed()
     {
         _ = hosts.Token;
+        hosts.Far.LeaveSocket("/tmp/stale.p11");
         hosts.Far.Shell("""
-            (timeout 1 socat UNIX-LISTEN:/tmp/stale.p11,unlink-close=0 - </dev/zero >/dev/null) || true
             (setsid socat UNIX-LISTEN:/tmp/live.p11,fork EXEC:cat >/dev/null 2>&1 &)
             echo precious >/tmp/file.p11; ln -s /tmp/file.p11 /tmp/link.p11; install -d -m 0777 /run/open
             # A listener that /proc/net/unix does not show here: it is in another network namespace.

@@ -8,7 +8,7 @@ static class HostState
         # D-Bus starts when it is first asked.
         busctl --no-pager list >/dev/null
         for d in /etc /run; do
-            find $d -xdev \( -path /run/log -o -path /run/systemd/journal -o -path /run/systemd/units -o -path /run/systemd/propagate -o -path /run/systemd/unit-root -o -path /run/user \
+            find $d -xdev \( -path /run/log -o -path /run/systemd/journal -o -path /run/systemd/units -o -path /run/systemd/propagate -o -path /run/systemd/unit-root -o -path /run/systemd/transient -o -path /run/user \
                 -o -name 'group-' -o -name 'gshadow-' \) -prune -o -printf '%p %y %m %u %g %l\n'
             find $d -xdev \( -path /run/log -o -path /run/systemd -o -path /run/user -o -name 'group-' -o -name 'gshadow-' \) -prune -o -type f -exec sha256sum {} +
         done | LC_ALL=C sort

@@ -60,7 +60,7 @@ public sealed class ModeTests(Distributions distributions)
         var before = HostState.Of(sandbox);
         sandbox.HsmRemote($"Install-P11KitServer mode-switch -Group mode-switch -GroupId {GroupId} -TargetUri '{token.Uri}'").SucceededWithOne();
         // A connection of the old form ends with it.
-        sandbox.Shell("(sleep 60 | socat - UNIX-CONNECT:/run/mode-switch/pkcs11) >/dev/null 2>&1 & sleep 0.5").Succeeded();
+        sandbox.Connect("mode-switch");
         foreach (var (mode, units) in new[]
         {
             ("Acceptor", "mode-switch.service mode-switch.socket"), ("Daemon", "mode-switch.service"), ("PerConnection", "mode-switch.socket mode-switch@.service"),
@@ -123,17 +123,11 @@ public sealed class ModeTests(Distributions distributions)
         Assert.Equal(!perUser, result.StdErr.Contains("does not heed -MaxConnectionsPerSource", StringComparison.Ordinal));
         // What runs for a connection, and stays as long as it does.
         sandbox.WriteFile("/etc/systemd/system/mode-limit@.service.d/stay.conf", "[Service]\nExecStart=\nExecStart=/bin/cat\n");
-        var open = sandbox.Shell("""
+        sandbox.Shell("""
             systemctl daemon-reload
-            for i in 1 2 3 4 5 6; do (sleep 5 | socat - UNIX-CONNECT:/run/mode-limit/pkcs11) >/dev/null 2>&1 & done
-            for i in {1..40}; do
-                read -r accepted refused < <(systemctl show -P NAccepted -P NRefused mode-limit.socket | xargs)
-                ((accepted + refused == 6)) && break
-                sleep 0.1
-            done
-            echo "$accepted $refused"
-            """);
-        Assert.Equal(perUser ? "2 4" : "4 2", open.Succeeded());
+            for i in 1 2 3 4 5 6; do systemd-run --quiet --collect socat UNIX-CONNECT:/run/mode-limit/pkcs11 PIPE; done
+            """).Succeeded();
+        sandbox.WaitFor($"[ \"$(systemctl show -P NAccepted -P NRefused mode-limit.socket | xargs)\" = '{(perUser ? "2 4" : "4 2")}' ]");
         sandbox.HsmRemote("Uninstall-P11KitServer mode-limit").SucceededWithOne();
     }
 

@@ -30,7 +30,7 @@ public sealed class RebootTests(OwnSandbox own, TwoHosts hosts) : IClassFixture<
 
         // One that was stopped is enabled all the same, as systemctl stop leaves it.
         Assert.Equal("Listening", sandbox.HsmRemote("Get-P11KitServer reboot-stopped").SucceededWithOne().GetProperty("State").GetString());
-        sandbox.Shell("for i in {1..300}; do [ -S /run/user/4200/reboot-own/pkcs11 ] && exit; sleep 0.1; done; exit 1").Succeeded();
+        sandbox.WaitFor("test -S /run/user/4200/reboot-own/pkcs11");
     }
 
     [Fact]

@@ -144,6 +144,21 @@ public class SandboxFixture : IAsyncLifetime
     /// <summary>Runs a bash script in the sandbox; it stops at the first command that fails.</summary>
     public CommandResult Shell(string script) => Run("bash", "-euo", "pipefail", "-c", script);
 
+    /// <summary>Waits until a condition of bash's holds, for as long as a busy machine may take.</summary>
+    public void WaitFor(string condition) =>
+        Run("bash", "-c", $"for i in {{1..300}}; do {{ {condition}; }} >/dev/null 2>&1 && exit; sleep 0.1; done; exit 1").Succeeded();
+
+    /// <summary>Opens a connection to an instance's socket that says nothing and stays until the server ends it, and waits until it is served.</summary>
+    public void Connect(string name)
+    {
+        Run("systemd-run", "--quiet", "--collect", "socat", $"UNIX-CONNECT:/run/{name}/pkcs11", "PIPE").Succeeded();
+        WaitFor($"systemctl -q is-active '{name}@*'");
+    }
+
+    /// <summary>Leaves the file of a socket that nobody listens on.</summary>
+    public void LeaveSocket(string path) =>
+        Shell($"mkdir -p $(dirname {path}); rm -f {path}; socat -u UNIX-LISTEN:{path},unlink-close=0 /dev/null & until test -S {path}; do sleep 0.1; done; kill $!; wait || true").Succeeded();
+
     /// <summary>Runs PowerShell with the module in the sandbox, and gives the objects that it wrote.</summary>
     public HsmRemoteResult HsmRemote(string command)
     {

@@ -30,12 +30,12 @@ public sealed class SecurityModelTests(SandboxFixture sandbox)
                 pkcs11-tool --module {Client} --token-label {name} --login --pin {token.Pin} --sign --mechanism ECDSA --id 01 --input-file /run/{name}.fifo --output-file /run/{name}.signature
             """).Succeeded();
         var process = sandbox.Connections(name, 1)[0].GetProperty("ServerProcessId").GetInt32();
-        WaitUntil($"journalctl --unit={name}-client --output=cat | grep -q 'Using signature'");
+        sandbox.WaitFor($"journalctl --unit={name}-client --output=cat | grep -q 'Using signature'");
 
         var keys = sandbox.HsmRemote($"@(Get-Pkcs11Object -Name {name} -Type PrivateKey).Count; @(Get-Pkcs11Object -Name {name} -Type PrivateKey -PinPath /root/{name}.pin).Count").Succeeded();
         Assert.Equal([0, 1], keys.Select(count => count.GetInt32()));
         sandbox.Shell($"head -c 32 /dev/zero >/run/{name}.fifo").Succeeded();
-        WaitUntil($"[ -s /run/{name}.signature ] && ! [ -e /proc/{process} ]");
+        sandbox.WaitFor($"[ -s /run/{name}.signature ] && ! [ -e /proc/{process} ]");
     }
 
     [Fact]
@@ -75,7 +75,7 @@ public sealed class SecurityModelTests(SandboxFixture sandbox)
         // Without capabilities: one that has any is not read by one that has none.
         sandbox.Shell("systemd-run --quiet --collect --unit=sec-bystander --property=CapabilityBoundingSet= sleep 600").Succeeded();
         sandbox.HsmRemote("Install-P11KitServer sec-other -TargetUri pkcs11:token=sec-none").SucceededWithOne();
-        sandbox.Shell("systemd-run --quiet --collect --unit=sec-other-client socat UNIX-CONNECT:/run/sec-other/pkcs11 PIPE").Succeeded();
+        sandbox.Connect("sec-other");
         var other = sandbox.Connections("sec-other", 1)[0].GetProperty("ServerProcessId").ToString();
         var bystander = sandbox.Run("systemctl", "show", "-P", "MainPID", "sec-bystander").Succeeded();
 
@@ -93,7 +93,7 @@ public sealed class SecurityModelTests(SandboxFixture sandbox)
             Assert.Equal("tried", sandbox.Run("socat", "-t10", "-", "UNIX-CONNECT:/run/sec-taken/pkcs11").Succeeded());
         }
 
-        sandbox.Run("systemctl", "stop", "sec-bystander", "sec-other-client", "sec-bare.socket").Succeeded();
+        sandbox.Run("systemctl", "stop", "sec-bystander", "sec-other@*", "sec-bare.socket").Succeeded();
     }
 
     [Fact]
@@ -109,6 +109,4 @@ public sealed class SecurityModelTests(SandboxFixture sandbox)
 
     CommandResult AsContainerUser(string name, string arguments) => sandbox.Shell(
         $"cd /; setpriv --reuid=5000 --regid=5000 --clear-groups env P11_KIT_SERVER_ADDRESS=unix:path=/run/{name}/pkcs11 pkcs11-tool --module {Client} --token-label {name} {arguments}");
-
-    void WaitUntil(string condition) => sandbox.Shell($"for i in {{1..300}}; do if {condition}; then exit 0; fi; sleep 0.1; done; exit 1").Succeeded();
 }

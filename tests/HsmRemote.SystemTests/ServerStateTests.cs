@@ -158,11 +158,12 @@ public sealed class ServerStateTests(SandboxFixture sandbox)
     }
 
     /// <summary>Holds a connection open until it is ended from the other side; gives the process that does.</summary>
-    int Hold(string name, string path, string identity = "") => int.Parse(
-        sandbox.Shell(
-            $"systemd-run --quiet --unit={name} {identity} socat UNIX-CONNECT:{path} PIPE; "
-            + $"for i in {{1..100}}; do test $(systemctl show -P NConnections $(basename $(dirname {path})).socket) -gt 0 && break; sleep 0.1; done; systemctl show -P MainPID {name}").Succeeded(),
-        System.Globalization.CultureInfo.InvariantCulture);
+    int Hold(string name, string path, string identity = "")
+    {
+        sandbox.Shell($"systemd-run --quiet --unit={name} {identity} socat UNIX-CONNECT:{path} PIPE").Succeeded();
+        sandbox.WaitFor($"test $(systemctl show -P NConnections $(basename $(dirname {path})).socket) -gt 0");
+        return int.Parse(sandbox.Run("systemctl", "show", "-P", "MainPID", name).Succeeded(), System.Globalization.CultureInfo.InvariantCulture);
+    }
 
     JsonElement Server(string name) => sandbox.HsmRemote($"Get-P11KitServer {name}").SucceededWithOne();
 

@@ -72,7 +72,7 @@ public sealed class SocketHostTests(SandboxFixture sandbox)
     public void A_file_that_is_not_the_one_that_the_unit_listens_on()
     {
         sandbox.HsmRemote("Install-P11KitServer host-replaced").SucceededWithOne();
-        LeaveSocket("/run/host-replaced/pkcs11");
+        sandbox.LeaveSocket("/run/host-replaced/pkcs11");
         Fails("StaleSocketFile", "host-replaced", "host-replaced.socket");
     }
 
@@ -81,7 +81,7 @@ public sealed class SocketHostTests(SandboxFixture sandbox)
     {
         sandbox.HsmRemote("Install-P11KitServer host-stopped").SucceededWithOne();
         sandbox.Run("systemctl", "stop", "host-stopped.socket").Succeeded();
-        LeaveSocket("/run/host-stopped/pkcs11");
+        sandbox.LeaveSocket("/run/host-stopped/pkcs11");
         var test = Fails("NobodyListening", "host-stopped", "is not started");
         Assert.Contains("systemctl start host-stopped.socket", Text(test, "Remedy"), StringComparison.Ordinal);
     }
@@ -267,14 +267,10 @@ public sealed class SocketHostTests(SandboxFixture sandbox)
     int Start(string name, string command)
     {
         sandbox.WriteFile($"/run/{name}.sh", $"exec {command}\n");
-        return int.Parse(
-            sandbox.Shell($"systemd-run --quiet --unit={name} bash /run/{name}.sh; pid=$(systemctl show -P MainPID {name}); for i in {{1..50}}; do test \"$(cat /proc/$pid/comm)\" = sleep && break; sleep 0.1; done; echo $pid").Succeeded(),
-            System.Globalization.CultureInfo.InvariantCulture);
+        var process = sandbox.Shell($"systemd-run --quiet --unit={name} bash /run/{name}.sh; systemctl show -P MainPID {name}").Succeeded();
+        sandbox.WaitFor($"grep -qx sleep /proc/{process}/comm");
+        return int.Parse(process, System.Globalization.CultureInfo.InvariantCulture);
     }
-
-    /// <summary>Leaves the file of a socket that nobody listens on.</summary>
-    void LeaveSocket(string path) =>
-        sandbox.Shell($"mkdir -p $(dirname {path}); rm -f {path}; socat -u UNIX-LISTEN:{path},unlink-close=0 /dev/null & for i in {{1..50}}; do test -S {path} && break; sleep 0.1; done; kill $!; wait || true").Succeeded();
 
     JsonElement Test(string arguments) => sandbox.HsmRemote($"Test-P11Socket {arguments}").SucceededWithOne();
 

@@ -114,7 +114,8 @@ public sealed partial class SocketSignTests(SandboxFixture sandbox)
         sandbox.CreateToken("sign-new");
         sandbox.WriteFile("/etc/sign-stale/config.env", "TARGET_PKCS11_URI=pkcs11:token=sign-old pkcs11:token=sign-new\n");
         sandbox.WriteFile("/etc/systemd/system/sign-stale.service", "[Service]\nEnvironmentFile=/etc/sign-stale/config.env\nExecStart=/usr/bin/p11-kit server -f -n /run/sign-stale $TARGET_PKCS11_URI\n");
-        sandbox.Shell("systemctl daemon-reload; systemctl start sign-stale; for i in {1..50}; do test -S /run/sign-stale && break; sleep 0.1; done").Succeeded();
+        sandbox.Shell("systemctl daemon-reload; systemctl start sign-stale").Succeeded();
+        sandbox.WaitFor("test -S /run/sign-stale");
         Assert.True(Test("sign-stale").GetProperty("Succeeded").GetBoolean());
 
         sandbox.WriteFile("/etc/sign-stale/config.env", "TARGET_PKCS11_URI=pkcs11:token=sign-new\n");
@@ -122,7 +123,7 @@ public sealed partial class SocketSignTests(SandboxFixture sandbox)
         Assert.Contains("token=sign-old", Text(test, "Explanation"), StringComparison.Ordinal);
         // The remedy is one.
         sandbox.Run("systemctl", "restart", "sign-stale.service").Succeeded();
-        sandbox.Shell("for i in {1..50}; do test -S /run/sign-stale && break; sleep 0.1; done").Succeeded();
+        sandbox.WaitFor("test -S /run/sign-stale");
         Assert.True(Test("sign-stale").GetProperty("Succeeded").GetBoolean());
 
         sandbox.WriteFile("/etc/sign-stale/config.env", "TARGET_PKCS11_URI=pkcs11:token=sign-new;serial=1\n");

@@ -89,7 +89,7 @@ public sealed class TargetChoiceTests(SandboxFixture sandbox)
         var one = sandbox.CreateToken("choice-open-1");
         var two = sandbox.CreateToken("choice-open-2");
         sandbox.HsmRemote($"Install-P11KitServer choice-open -TargetUri '{one.Uri}'").SucceededWithOne();
-        Connect();
+        sandbox.Connect("choice-open");
 
         // More is no reason to end it, and neither is the same.
         sandbox.HsmRemote($"Set-P11TargetUri choice-open '{two.Uri}' -Add").SucceededWithOne();
@@ -105,12 +105,6 @@ public sealed class TargetChoiceTests(SandboxFixture sandbox)
         var result = sandbox.HsmRemote($"Set-P11TargetUri choice-open '{two.Uri}'").SucceededWithOne();
         Assert.Contains("choice-open@*.service", result.GetProperty("Changes").GetRawText(), StringComparison.Ordinal);
         Assert.Equal(0, Connections());
-
-        void Connect()
-        {
-            sandbox.Run("systemd-run", "--unit=choice-open-client", "sh", "-c", "sleep 300 | socat - UNIX-CONNECT:/run/choice-open/pkcs11").Succeeded();
-            sandbox.Shell("for i in $(seq 100); do systemctl -q is-active 'choice-open@*' && exit; sleep 0.1; done; exit 1").Succeeded();
-        }
 
         int Connections() => sandbox.Shell("systemctl list-units --no-legend --state=active 'choice-open@*' | wc -l").Succeeded() is var count ? int.Parse(count) : 0;
     }

@@ -32,8 +32,7 @@ public sealed class BadModuleTests(Engine engine) : IDisposable
     {
         // By then it has been said which one hangs.
         var module = TestModule.Build(directory, "INITIALIZE=pause()");
-        var took = engine.RunAndStop($"Get-Pkcs11Token -Module '{module}' {isolated} -WarningVariable global:warnings", Task.Delay(TimeSpan.FromSeconds(4), TestContext.Current.CancellationToken));
-        Assert.True(took < TimeSpan.FromSeconds(5), $"It took {took.TotalSeconds} s.");
+        Assert.InRange(engine.RunAndStop($"Get-Pkcs11Token -Module '{module}' {isolated} -TimeoutSeconds 3600 -WarningVariable global:warnings"), TimeSpan.Zero, TimeSpan.FromSeconds(20));
         Assert.Contains($"({module}) has not answered for 2 s", Assert.Single(engine.Run("\"$warnings\"").Output).ToString(), StringComparison.Ordinal);
     }
 

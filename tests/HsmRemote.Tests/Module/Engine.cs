@@ -46,15 +46,17 @@ public sealed class Engine : IDisposable
         }
     }
 
-    /// <summary>Starts a script, and stops it as Ctrl-C does when the moment has come.</summary>
+    /// <summary>Starts a script, and stops it as Ctrl-C does when the moment has come: the script's first warning, unless another is given.</summary>
     /// <returns>How long the stop took.</returns>
-    internal TimeSpan RunAndStop(string script, Task moment)
+    internal TimeSpan RunAndStop(string script, Task? moment = null)
     {
         lock (oneAtATime)
         {
             using var shell = PowerShell.Create(runspace);
+            var warned = new TaskCompletionSource();
+            shell.Streams.Warning.DataAdded += (_, _) => warned.TrySetResult();
             shell.AddScript(script).BeginInvoke();
-            Assert.True(moment.Wait(TimeSpan.FromMinutes(1)));
+            Assert.True((moment ?? warned.Task).Wait(TimeSpan.FromMinutes(1)));
             var started = Stopwatch.GetTimestamp();
             Assert.True(shell.BeginStop(callback: null, state: null).AsyncWaitHandle.WaitOne(TimeSpan.FromMinutes(1)));
             Assert.Equal(PSInvocationState.Stopped, shell.InvocationStateInfo.State);
