@@ -7,13 +7,13 @@ cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 packages=systemd,systemd-sysv,libpam-systemd,dbus,p11-kit,p11-kit-modules,gnutls-bin,softhsm2,opensc,libpcsclite1,socat,procps
 recipe=(--variant=minbase --include="$packages" --dpkgopt='path-exclude=/usr/share/doc/*'
     --dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt='path-exclude=/usr/share/man/*' trixie)
-root=$PWD/output/debian13-$(sha256sum <<<"${recipe[*]}" | head -c 12)
+root=$PWD/artifacts/debian13-$(sha256sum <<<"${recipe[*]}" | head -c 12)
 
 if [[ ! -d $root ]]; then
     ((EUID == 0)) || { echo 'not root' >&2; exit 1; }
     command -v mmdebstrap >/dev/null || { echo 'mmdebstrap is not installed' >&2; exit 1; }
-    mkdir -p output
-    rm -rf --one-file-system output/debian13-*
+    mkdir -p artifacts
+    rm -rf --one-file-system artifacts/debian13-*
     mmdebstrap --quiet "${recipe[@]}" "$root.new" >&2 && mv "$root.new" "$root"
 fi
 echo "$root"
