@@ -15,6 +15,9 @@ public sealed record Pkcs11ObjectQuery
     /// <summary>What to log in with; null: no login, and private objects are not seen. Its key does not count.</summary>
     public P11Login? Login { get; init; }
 
+    /// <summary>The module in a process of its own, as in <see cref="Pkcs11TokenQuery.Isolated"/>.</summary>
+    public bool Isolated { get; init; }
+
     /// <summary>How long one token may take.</summary>
     public TimeSpan Timeout { get; init; } = TimeSpan.FromSeconds(30);
 

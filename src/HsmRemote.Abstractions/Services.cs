@@ -64,6 +64,9 @@ public sealed record Pkcs11TokenQuery
     /// <summary>The instance that the socket is of, for messages; null when there is none.</summary>
     public string? ServerName { get; init; }
 
+    /// <summary>The program whose modules are meant, as p11-kit's <c>enable-in</c> and <c>disable-in</c> call it; null: this one.</summary>
+    public string? Program { get; init; }
+
     /// <summary>Each module in a process of its own, so that a crash or a hang of one is not this process's.</summary>
     public bool Isolated { get; init; }
 

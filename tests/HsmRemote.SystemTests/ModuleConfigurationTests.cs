@@ -97,15 +97,49 @@ public sealed class ModuleConfigurationTests(SandboxFixture sandbox)
     }
 
     [Fact]
+    public void A_server_s_modules_are_asked_for_what_it_exposes_and_one_that_crashes_does_not_end_the_session()
+    {
+        var modules = new PrivateModules(sandbox, "configuration-server");
+        modules.Write("modules/server.module", $"module: {modules.Build("server", "LABEL=\"of servers\"")}\nenable-in: remote, p11-kit-remote");
+        modules.Write("modules/session.module", $"module: {modules.Build("session", "LABEL=\"of others\"")}\ndisable-in: remote, p11-kit-remote");
+        modules.Write("modules/crash.module", $"module: {modules.Build("crash", "INITIALIZE=abort()")}");
+        var result = modules.HsmRemote("(Test-Pkcs11Uri 'pkcs11:manufacturer=Tests').Exposes.Label; 'still here'");
+        Assert.Equal("of servers\nstill here", result.Succeeded());
+        Assert.Contains("'crash'", result.StdErr, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void What_a_module_is_to_be_initialised_with_it_gets_for_objects_too()
+    {
+        var modules = new PrivateModules(sandbox, "configuration-reserved");
+        // pReserved of CK_C_INITIALIZE_ARGS, behind four functions and the flags.
+        modules.Write("modules/strict.module", $"module: {modules.Build("strict", "INITIALIZE=return ((char**)arguments)[5]&&!strcmp(((char**)arguments)[5],\"configdir=/x\")?0:7")}\nx-init-reserved: configdir=/x");
+        Assert.Equal("token 0", modules.HsmRemote("(Get-Pkcs11Token).Label").Succeeded());
+        // It has no objects to search for, which is later than C_Initialize.
+        Assert.Contains("C_FindObjectsInit failed with CKR_FUNCTION_NOT_SUPPORTED", OneLine(modules.HsmRemote("Get-Pkcs11Object -Module strict").StdErr), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_byte_order_mark_is_part_of_the_first_key_as_it_is_to_p11_kit()
+    {
+        var modules = new PrivateModules(sandbox, "configuration-mark");
+        modules.Write("modules/mark.module", $"\uFEFFmodule: {modules.Build("mark")}");
+        modules.Write("modules/plain.module", $"module: {modules.Build("plain")}");
+        Assert.Equal(["plain"], AssertSame(modules));
+    }
+
+    [Fact]
     public void A_library_of_two_names_is_one_module_as_in_p11_kit()
     {
         var modules = new PrivateModules(sandbox, "configuration-twice");
         modules.Write("modules/a.module", $"module: {modules.Build("library")}");
-        sandbox.Shell("ln -s library.so /var/tmp/configuration-twice/link.so").Succeeded();
+        sandbox.Shell("ln -s library.so /var/tmp/configuration-twice/link.so; ln -s configuration-twice /var/tmp/configuration-linked").Succeeded();
         modules.Write("modules/b.module", "module: /var/tmp/configuration-twice/link.so");
+        modules.Write("modules/c.module", "module: /var/tmp/configuration-linked/library.so");
+        modules.Write("modules/d.module", "module: /var/tmp/../tmp/configuration-twice/library.so");
         Assert.Single(Listed(modules.Run("p11-kit", "list-modules").Succeeded()));
         var all = modules.Objects("Get-Pkcs11Module").Succeeded();
-        Assert.Equal("it is the same library as 'a'", all[1].GetProperty("Reason").GetString());
+        Assert.Equal([null, "it is the same library as 'a'", "it is the same library as 'a'", "it is the same library as 'a'"], all.Select(module => module.GetProperty("Reason").GetString()));
         Assert.Single(modules.Objects("Get-Pkcs11Token").Succeeded());
     }
 
@@ -125,6 +159,9 @@ public sealed class ModuleConfigurationTests(SandboxFixture sandbox)
         var output = result.StdOut.Split('\n');
         Assert.Contains("command configuration remote", output);
         Assert.Contains("quoted configuration remote", output);
+        var tool = modules.Run("pkcs11-tool", "--module", SoftHsm, "--login", "--pin", "1234", "--keypairgen", "--key-type", "EC:prime256v1", "--label", "behind", "--id", "01");
+        tool.Succeeded();
+        Assert.Equal("behind", modules.HsmRemote("(Get-Pkcs11Token -Module command 'configuration remote' | Get-Pkcs11Object).Label").Succeeded());
         var errors = OneLine(result.StdErr);
         Assert.Contains("'fails' (|/bin/false) failed: its process ended with status 1", errors, StringComparison.Ordinal);
         Assert.Contains("'missing' (|no-such-program at all) failed: 'no-such-program' is not on PATH", errors, StringComparison.Ordinal);

@@ -137,6 +137,10 @@ public sealed class ModuleTests(SandboxFixture sandbox)
         Assert.Equal("nobody 644", sandbox.Shell("stat -c '%U %a' /var/tmp/module-user/home/.config/pkcs11/modules/own.module").Succeeded());
         Assert.Contains("own:", modules.Run("setpriv", "--reuid", "65534", "--clear-groups", "env", "HOME=/var/tmp/module-user/home", "p11-kit", "list-modules").StdOut, StringComparison.Ordinal);
         Assert.Contains("needs root", modules.Run([.. asUser, "Register-Pkcs11Module own libsofthsm2.so -Scope System"]).StdErr, StringComparison.Ordinal);
+        // The host's file of a name adds to the user's, and its 'remote:' counts before any 'module:'.
+        modules.Write("modules/far.module", "remote: |/bin/false");
+        var refused = modules.Run([.. asUser, "Register-Pkcs11Module far libsofthsm2.so"]);
+        Assert.Contains("/etc/pkcs11/modules/far.module has 'remote:'", string.Join(' ', refused.StdErr.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries)), StringComparison.Ordinal);
         Assert.Contains("ModuleScopeUnused", modules.HsmRemote("Register-Pkcs11Module own libsofthsm2.so -Scope User -ErrorAction SilentlyContinue; $Error[0].FullyQualifiedErrorId").StdOut, StringComparison.Ordinal);
     }
 

@@ -70,6 +70,11 @@ public sealed class TargetChoiceTests(SandboxFixture sandbox)
         Changes("Get-Pkcs11Token choice-add-1 | Set-P11TargetUri choice-add -Remove", true, "choice-add-2");
         Changes("Get-Pkcs11Token choice-add-1 | Set-P11TargetUri choice-add -Remove", false, "choice-add-2");
 
+        // And so does any that selects it, even where the target has other words for it.
+        var serial = sandbox.HsmRemote("\"pkcs11:serial=$((Get-Pkcs11Token choice-add-1).SerialNumber)\"").SucceededWithOne().GetString();
+        Changes($"Set-P11TargetUri choice-add '{serial}' -Add", true, "choice-add-1", "choice-add-2");
+        Changes("Set-P11TargetUri choice-add pkcs11:token=choice-add-1 -Remove", true, "choice-add-2");
+
         // What selects others too is not taken out for the sake of one.
         sandbox.HsmRemote("Set-P11TargetUri choice-add 'pkcs11:model=SoftHSM%20v2' -Force").SucceededWithOne();
         Assert.StartsWith("TargetUriAmbiguous,", Error("Get-Pkcs11Token choice-add-1 | Set-P11TargetUri choice-add -Remove")[0], StringComparison.Ordinal);
@@ -134,6 +139,17 @@ public sealed class TargetChoiceTests(SandboxFixture sandbox)
         var result = sandbox.HsmRemote("$env:SOFTHSM2_CONF = '/var/tmp/choice-unseen.conf'; Get-Pkcs11Token choice-unseen | Set-P11TargetUri choice-unseen");
         Assert.Empty(Exposed(result.SucceededWithOne()));
         Assert.Contains("does not see", result.StdErr, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_token_that_only_the_server_sees_is_a_warning()
+    {
+        sandbox.CreateToken("choice-more");
+        sandbox.HsmRemote("Install-P11KitServer choice-more").SucceededWithOne();
+        sandbox.Shell("mkdir -p /var/tmp/choice-more; echo directories.tokendir = /var/tmp/choice-more > /var/tmp/choice-more.conf").Succeeded();
+        var result = sandbox.HsmRemote("$env:SOFTHSM2_CONF = '/var/tmp/choice-more.conf'; Set-P11TargetUri choice-more pkcs11:token=choice-more -Force");
+        Assert.Single(Exposed(result.SucceededWithOne()));
+        Assert.Contains("exposes what is not there for this session: 'choice-more'", string.Join(' ', result.StdErr.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries)), StringComparison.Ordinal);
     }
 
     string[] Error(string command) =>

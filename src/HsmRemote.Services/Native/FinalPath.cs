@@ -1,8 +1,24 @@
+using System.Runtime.InteropServices;
+
 namespace HsmRemote.Services.Native;
 
-/// <summary>Where a path leads when it is a link.</summary>
-static class FinalPath
+/// <summary>Where a path leads, through whatever links.</summary>
+static unsafe partial class FinalPath
 {
-    /// <summary>What a link leads to in the end; the path itself when it is no link, or leads nowhere.</summary>
-    internal static string Of(string path) => (File.Exists(path) ? File.ResolveLinkTarget(path, returnFinalTarget: true)?.FullName : null) ?? path;
+    /// <summary>The path without links, '.' and '..', as realpath(3) gives it; the path itself when it leads nowhere.</summary>
+    internal static string Of(string path)
+    {
+        var resolved = realpath(path, 0);
+        try
+        {
+            return Marshal.PtrToStringUTF8(resolved) ?? path;
+        }
+        finally
+        {
+            NativeMemory.Free((void*)resolved);
+        }
+    }
+
+    [LibraryImport("libc", StringMarshalling = StringMarshalling.Utf8)]
+    private static partial nint realpath(string path, nint buffer);
 }

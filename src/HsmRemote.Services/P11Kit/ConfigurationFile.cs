@@ -9,9 +9,10 @@ static class ConfigurationFile
     // isspace(3) in the C locale, which p11-kit trims by.
     internal const string Blanks = " \t\n\v\f\r";
 
+    // A byte order mark is part of the first key, as it is to p11-kit.
     /// <summary>The keys of a file; of a key that is there twice, the last value.</summary>
     /// <exception cref="InvalidDataException">It is not of the form; the message says in which line.</exception>
-    internal static Dictionary<string, string> Read(string path) => Parse(File.ReadAllText(path, Encoding.UTF8));
+    internal static Dictionary<string, string> Read(string path) => Parse(Encoding.UTF8.GetString(File.ReadAllBytes(path)));
 
     /// <inheritdoc cref="Read"/>
     internal static Dictionary<string, string> Parse(string text)

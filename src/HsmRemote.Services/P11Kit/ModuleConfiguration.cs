@@ -105,6 +105,10 @@ static partial class ModuleConfiguration
         yield return PackageDirectory;
     }
 
+    /// <summary>The directories whose files add to those of a scope.</summary>
+    internal static IEnumerable<string> Below(Pkcs11ModuleScope scope) =>
+        scope == Pkcs11ModuleScope.System ? [PackageDirectory] : Directories(Mode(new NoReporter())).Except([UserDirectory], StringComparer.Ordinal);
+
     static string[] Files(string directory, IReporter reporter)
     {
         try

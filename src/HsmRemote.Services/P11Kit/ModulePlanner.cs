@@ -147,18 +147,19 @@ static class ModulePlanner
     static ModuleEntry Effective(Pkcs11ModuleSpec spec, string file, string text)
     {
         Dictionary<string, string> options = new(ConfigurationFile.Parse(text), StringComparer.Ordinal);
-        var other = Path.Combine(ModuleConfiguration.PackageDirectory, Path.GetFileName(file));
-        if (File.Exists(other))
+        foreach (var other in ModuleConfiguration.Below(spec.Scope).Select(directory => Path.Combine(directory, Path.GetFileName(file))).Where(File.Exists))
         {
             foreach (var (key, value) in ConfigurationFile.Read(other))
                 options.TryAdd(key, value);
+            if (options.ContainsKey("remote") && spec.Path is not null)
+            {
+                throw new HsmRemoteException(
+                    "ModuleOfPackage", FailureKind.InvalidOperation, $"{other} has 'remote:', which counts before any 'module:'.",
+                    "Register the library under another name.", spec.Name);
+            }
         }
 
-        return options.ContainsKey("remote") && spec.Path is not null
-            ? throw new HsmRemoteException(
-                "ModuleOfPackage", FailureKind.InvalidOperation, $"{other} has 'remote:', which counts before any 'module:'.",
-                "Register the library under another name.", spec.Name)
-            : new ModuleEntry(spec.Name, [file], options);
+        return new ModuleEntry(spec.Name, [file], options);
     }
 
     static async Task RequireModuleAsync(ModuleEntry module, IReporter reporter, CancellationToken cancellationToken)

@@ -4,7 +4,7 @@ using HsmRemote.Services.Sockets;
 namespace HsmRemote.Services.P11KitRpc;
 
 /// <summary>Tokens behind a connection. The session ends with it.</summary>
-sealed class RpcTokenAccess(P11KitRpcClient client, string socketPath) : ITokenAccess
+sealed class RpcTokenAccess(P11KitRpcClient client, string? socketPath) : ITokenAccess
 {
     ulong session;
 

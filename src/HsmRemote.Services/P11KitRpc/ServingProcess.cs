@@ -1,7 +1,6 @@
 using System.ComponentModel;
 using System.Diagnostics;
 using HsmRemote.Services.P11Kit;
-using HsmRemote.Services.Pkcs11;
 
 namespace HsmRemote.Services.P11KitRpc;
 
@@ -11,18 +10,18 @@ static class ServingProcess
     // Who is told to go by the end of its input has this long to do so.
     static readonly TimeSpan Grace = TimeSpan.FromSeconds(1);
 
-    /// <summary>A library in a process of its own.</summary>
+    /// <summary>Does something with a library in a process of its own.</summary>
     /// <exception cref="IOException">The process ended before it had answered.</exception>
-    internal static Task<ModuleContents> ReadLibraryAsync(ModuleEntry module, CancellationToken cancellationToken) =>
+    internal static Task<T> UseLibraryAsync<T>(string path, Func<P11KitRpcClient, Task<T>> work, CancellationToken cancellationToken) =>
         // Its own address in its environment could lead it to the very server that is asked about.
-        ReadAsync(module, [P11KitInstallation.Command(), "remote", module.Path!], without: "P11_KIT_SERVER_ADDRESS", cancellationToken);
+        UseAsync([P11KitInstallation.Command(), "remote", path], without: "P11_KIT_SERVER_ADDRESS", work, cancellationToken);
 
-    /// <summary>The command of <c>remote: |command</c>, which p11-kit runs without a shell.</summary>
+    /// <summary>Does something with what the command of <c>remote: |command</c> serves, which p11-kit runs without a shell.</summary>
     /// <exception cref="IOException">The process ended before it had answered, or cannot be started.</exception>
-    internal static Task<ModuleContents> ReadCommandAsync(ModuleEntry module, IReadOnlyList<string> words, CancellationToken cancellationToken) =>
-        ReadAsync(module, [OnPath(words[0]), .. words.Skip(1)], without: null, cancellationToken);
+    internal static Task<T> UseCommandAsync<T>(IReadOnlyList<string> words, Func<P11KitRpcClient, Task<T>> work, CancellationToken cancellationToken) =>
+        UseAsync([OnPath(words[0]), .. words.Skip(1)], without: null, work, cancellationToken);
 
-    static async Task<ModuleContents> ReadAsync(ModuleEntry module, IReadOnlyList<string> words, string? without, CancellationToken cancellationToken)
+    static async Task<T> UseAsync<T>(IReadOnlyList<string> words, string? without, Func<P11KitRpcClient, Task<T>> work, CancellationToken cancellationToken)
     {
         var start = new ProcessStartInfo(words[0], words.Skip(1))
         {
@@ -40,9 +39,9 @@ static class ServingProcess
         {
             await using var client = await P11KitRpcClient.ConnectAsync(
                 new DuplexStream(process.StandardOutput.BaseStream, process.StandardInput.BaseStream), cancellationToken);
-            var contents = await ModuleContents.ReadAsync(client, module, socketPath: null, cancellationToken);
+            var result = await work(client);
             hasAnswered = true;
-            return contents;
+            return result;
         }
         catch (P11KitRpcException e) when (e.Fault == RpcFault.Closed)
         {

@@ -1,3 +1,4 @@
+using HsmRemote.Services.Native;
 using HsmRemote.Services.P11Kit;
 using HsmRemote.Services.P11KitRpc;
 
@@ -15,6 +16,7 @@ sealed record ModuleContents(RawInfo Info, IReadOnlyList<Pkcs11Token> Tokens, IR
     /// <summary>Who does something with a library in this process holds this.</summary>
     internal static object Turn(string path)
     {
+        path = FinalPath.Of(path);
         lock (Turns)
             return Turns.TryGetValue(path, out var turn) ? turn : Turns[path] = new object();
     }

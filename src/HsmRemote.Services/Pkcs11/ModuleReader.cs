@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Globalization;
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
+using HsmRemote.Services.Native;
 using HsmRemote.Services.P11Kit;
 using HsmRemote.Services.P11KitRpc;
 using HsmRemote.Services.Sockets;
@@ -93,24 +94,40 @@ sealed class ModuleReader(bool isolated, TimeSpan timeout, IReporter reporter)
                     $"Install its package, or remove its .module file{(module.Files is [var file, ..] ? $" ({file})" : "")}.", path);
             }
 
-            return isolated ? ServingProcess.ReadLibraryAsync(module, deadline) : ReadInProcessAsync(module, path, deadline);
+            return isolated ? ServingProcess.UseLibraryAsync(path, ReadAsync, deadline) : ReadInProcessAsync(module, path, deadline);
         }
 
         return (module.Remote is { } remote ? RemoteAddress.Parse(remote) : null) switch
         {
-            RemoteAddress.Command command => ServingProcess.ReadCommandAsync(module, command.Words, deadline),
             RemoteAddress.UnixSocket socket => ReadSocketAsync(module, socket.Path, deadline),
-            RemoteAddress.VirtualSocket socket => ReadVirtualSocketAsync(module, socket, deadline),
+            { } address => UseRemoteAsync(address, ReadAsync, deadline),
             _ => throw new HsmRemoteException(
                 "ModuleNotReadable", FailureKind.InvalidData,
                 module.Remote is null ? $"The module '{module.Name}' is switched off: {module.NotUsed}." : $"The module '{module.Name}' has an address that p11-kit cannot use: 'remote: {module.Remote}'.",
                 "It is '|COMMAND', 'unix:path=/PATH' or 'vsock:cid=N;port=N': pkcs11.conf(5).", module.Name),
         };
+
+        Task<ModuleContents> ReadAsync(P11KitRpcClient client) => ModuleContents.ReadAsync(client, module, socketPath: null, deadline);
+    }
+
+    /// <summary>Does something with what a module with <c>remote:</c> leads to.</summary>
+    /// <exception cref="IOException">It cannot be connected to, or its process ended before it had answered.</exception>
+    internal static async Task<T> UseRemoteAsync<T>(RemoteAddress address, Func<P11KitRpcClient, Task<T>> work, CancellationToken cancellationToken)
+    {
+        if (address is RemoteAddress.Command command)
+            return await ServingProcess.UseCommandAsync(command.Words, work, cancellationToken);
+        await using var client = await P11KitRpcClient.ConnectAsync(
+            address is RemoteAddress.VirtualSocket distant
+                ? await VirtualSocketConnector.ConnectAsync(distant.ContextId, distant.Port, cancellationToken)
+                : await ConnectAsync(((RemoteAddress.UnixSocket)address).Path, cancellationToken),
+            cancellationToken);
+        return await work(client);
     }
 
     static Task<ModuleContents> ReadInProcessAsync(ModuleEntry module, string path, CancellationToken deadline)
     {
-        if (LeftBehind.TryGetValue(path, out var since))
+        var library = FinalPath.Of(path);
+        if (LeftBehind.TryGetValue(library, out var since))
         {
             throw new HsmRemoteException(
                 "ModuleTimedOut", FailureKind.Timeout, $"The module '{module.Name}' ({path}) has not returned from a call since {since}.",
@@ -123,8 +140,8 @@ sealed class ModuleReader(bool isolated, TimeSpan timeout, IReporter reporter)
         // Registered after the waiting is, so called before it ends.
         deadline.Register(() =>
         {
-            LeftBehind[path] = DateTime.Now.ToString("T", CultureInfo.InvariantCulture);
-            _ = reading.ContinueWith(_ => LeftBehind.TryRemove(path, out var _), CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
+            LeftBehind[library] = DateTime.Now.ToString("T", CultureInfo.InvariantCulture);
+            _ = reading.ContinueWith(_ => LeftBehind.TryRemove(library, out var _), CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
         });
         return waiting;
     }
@@ -136,18 +153,15 @@ sealed class ModuleReader(bool isolated, TimeSpan timeout, IReporter reporter)
     /// <exception cref="IOException">It cannot be connected to.</exception>
     internal static async Task<ModuleContents> ReadSocketAsync(ModuleEntry? module, string path, CancellationToken cancellationToken)
     {
-        UnixSocketConnector.RequireUsable(path);
-        var (socket, errno) = await UnixSocketConnector.ConnectAsync(path, IdentityResolver.Resolve(new P11IdentityRequest()), cancellationToken);
-        if (socket is null)
-            throw new IOException(Marshal.GetPInvokeErrorMessage(errno));
-        await using var client = await P11KitRpcClient.ConnectAsync(new NetworkStream(socket, ownsSocket: true), cancellationToken);
+        await using var client = await P11KitRpcClient.ConnectAsync(await ConnectAsync(path, cancellationToken), cancellationToken);
         return await ModuleContents.ReadAsync(client, module, path, cancellationToken);
     }
 
-    static async Task<ModuleContents> ReadVirtualSocketAsync(ModuleEntry module, RemoteAddress.VirtualSocket socket, CancellationToken deadline)
+    static async Task<Stream> ConnectAsync(string path, CancellationToken cancellationToken)
     {
-        await using var client = await P11KitRpcClient.ConnectAsync(await VirtualSocketConnector.ConnectAsync(socket.ContextId, socket.Port, deadline), deadline);
-        return await ModuleContents.ReadAsync(client, module, socketPath: null, deadline);
+        UnixSocketConnector.RequireUsable(path);
+        var (socket, errno) = await UnixSocketConnector.ConnectAsync(path, IdentityResolver.Resolve(new P11IdentityRequest()), cancellationToken);
+        return socket is not null ? new NetworkStream(socket, ownsSocket: true) : throw new IOException(Marshal.GetPInvokeErrorMessage(errno));
     }
 
     static HsmRemoteException Failed(ModuleEntry module, string why, Exception cause) => new(

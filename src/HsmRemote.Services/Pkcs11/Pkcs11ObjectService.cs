@@ -1,7 +1,6 @@
-using System.Net.Sockets;
-using System.Runtime.InteropServices;
 using System.Text;
 using HsmRemote.Services.Native;
+using HsmRemote.Services.P11Kit;
 using HsmRemote.Services.P11KitRpc;
 using HsmRemote.Services.Sockets;
 
@@ -17,9 +16,7 @@ sealed class Pkcs11ObjectService : IPkcs11ObjectService
         using var step = new Step(reporter, $"Read the objects of '{token.Label}' ({Where(token)})") { Outcome = "failed" };
         try
         {
-            var (objects, refused) = token.SocketPath is { } socket
-                ? await ReadSocketAsync(socket, token, query, deadline.Token)
-                : await ReadModuleAsync(token, query, deadline.Token);
+            var (objects, refused) = await ReadAsync(token, query, deadline.Token);
             if (refused is not null)
                 throw Refused(refused, token);
             step.Outcome = $"objects: {objects.Count}";
@@ -43,26 +40,40 @@ sealed class Pkcs11ObjectService : IPkcs11ObjectService
 
     public IChangePlan PlanExport(string path, string content) => ExportPlanner.Plan(path, Encoding.ASCII.GetBytes(content));
 
-    static async Task<(IReadOnlyList<Pkcs11Object> Objects, Rung? Refused)> ReadSocketAsync(
-        string path, Pkcs11Token token, Pkcs11ObjectQuery query, CancellationToken deadline)
+    static Task<(IReadOnlyList<Pkcs11Object> Objects, Rung? Refused)> ReadAsync(Pkcs11Token token, Pkcs11ObjectQuery query, CancellationToken deadline)
     {
-        var (socket, errno) = await UnixSocketConnector.ConnectAsync(path, IdentityResolver.Resolve(new P11IdentityRequest()), deadline);
-        if (socket is null)
-            throw new IOException(Marshal.GetPInvokeErrorMessage(errno));
-        await using var client = await P11KitRpcClient.ConnectAsync(new NetworkStream(socket, ownsSocket: true), deadline);
-        await client.InitializeAsync(deadline);
-        return await new ObjectReader(new RpcTokenAccess(client, path), query).ReadAsync(token, Causes(token), deadline);
+        ProcessEnvironment.PassOn(query.Environment);
+        if (token.SocketPath is { } socket)
+            return ModuleReader.UseRemoteAsync(new RemoteAddress.UnixSocket(socket), ReadAsync, deadline);
+        var configured = ModuleConfiguration.ReadAll(ModuleConfiguration.ThisProgram(), new NoReporter());
+        if (token.ModulePath is { } path)
+        {
+            return query.Isolated
+                ? ServingProcess.UseLibraryAsync(path, ReadAsync, deadline)
+                : ReadModuleAsync(configured.FirstOrDefault(module => module.IsLibrary(path)) ?? ModuleEntry.OfLibrary(path), token, query, deadline);
+        }
+
+        var remote = configured.FirstOrDefault(module => string.Equals(module.Name, token.Module, StringComparison.Ordinal))?.Remote;
+        return ModuleReader.UseRemoteAsync(
+            (remote is null ? null : RemoteAddress.Parse(remote)) ?? throw new InvalidOperationException($"p11-kit is no more configured with a module '{token.Module}' that has 'remote:'"),
+            ReadAsync, deadline);
+
+        async Task<(IReadOnlyList<Pkcs11Object> Objects, Rung? Refused)> ReadAsync(P11KitRpcClient client)
+        {
+            await client.InitializeAsync(deadline);
+            return await new ObjectReader(new RpcTokenAccess(client, token.SocketPath), query).ReadAsync(token, Causes(token), deadline);
+        }
     }
 
-    static async Task<(IReadOnlyList<Pkcs11Object> Objects, Rung? Refused)> ReadModuleAsync(Pkcs11Token token, Pkcs11ObjectQuery query, CancellationToken deadline)
+    static async Task<(IReadOnlyList<Pkcs11Object> Objects, Rung? Refused)> ReadModuleAsync(
+        ModuleEntry module, Pkcs11Token token, Pkcs11ObjectQuery query, CancellationToken deadline)
     {
-        var path = token.ModulePath ?? throw new InvalidOperationException("the token does not say where it was read");
+        var path = module.Path!;
         if (!Environment.Is64BitProcess)
             throw new InvalidOperationException("this is a 32-bit process");
-        ProcessEnvironment.PassOn(query.Environment);
         // A native call cannot be interrupted. The thread is left behind if it must be, and ends itself after that call.
         var reading = Task.Factory.StartNew(
-            () => InteropModule.Use(path, library =>
+            () => InteropModule.Use(module, library =>
             {
                 using var access = new ModuleTokenAccess(library, path);
                 // It waits for nothing: what is asked of a module in this process is done when the call returns.
@@ -72,7 +83,7 @@ sealed class Pkcs11ObjectService : IPkcs11ObjectService
         return await reading.WaitAsync(deadline);
     }
 
-    static string Where(Pkcs11Token token) => token.SocketPath ?? token.ModulePath ?? "?";
+    static string Where(Pkcs11Token token) => token.SocketPath ?? token.ModulePath ?? token.Module ?? "?";
 
     static TokenCauses Causes(Pkcs11Token token) => new($"Get-Pkcs11Object -Uri '{token.Uri}'");
 

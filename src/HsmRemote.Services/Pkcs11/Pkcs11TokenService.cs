@@ -1,3 +1,4 @@
+using System.Text;
 using HsmRemote.Services.Native;
 using HsmRemote.Services.P11Kit;
 using HsmRemote.Services.P11KitRpc;
@@ -17,17 +18,33 @@ sealed class Pkcs11TokenService : IPkcs11TokenService
 
     public async Task<IReadOnlyList<Pkcs11Token>> FindAsync(Pkcs11TokenQuery query, IReporter reporter, CancellationToken cancellationToken)
     {
-        var tokens = query.SocketPath is { } path
-            ? await ReadSocketAsync(path, query, reporter, cancellationToken)
-            : Tokens(await ReadModulesAsync(query, reporter, cancellationToken), reporter);
+        if (query.Uri is { IsRecognized: false } uri)
+            throw Unrecognized(uri);
+        var readings = query.SocketPath is { } path
+            ? [await ReadSocketAsync(path, query, reporter, cancellationToken)]
+            : Contents(await ReadModulesAsync(query, reporter, cancellationToken), reporter);
         return
         [
-            .. tokens
+            .. readings
+                .SelectMany(contents => query.Uri is null ? contents.Tokens : contents.Tokens.Where(token => IsSelected(query.Uri, contents.Info, token)))
                 .Where(token => query.IncludeUninitialized || token.IsInitialized)
-                .Where(token => query.IncludeTrust || !token.IsTrustModule)
-                .Where(token => query.Uri is null || query.Uri.ToTokenUri().Matches(token.Uri)),
+                .Where(token => query.IncludeTrust || !token.IsTrustModule),
         ];
     }
+
+    /// <summary>Whether a URI selects a token, or something in it, by all that p11-kit compares.</summary>
+    static bool IsSelected(Pkcs11Uri uri, RawInfo module, Pkcs11Token token) =>
+        uri.ToTokenUri().Matches(token.Uri)
+        && uri.MatchesSlot(Encoding.UTF8.GetBytes(token.SlotDescription), Encoding.UTF8.GetBytes(token.SlotManufacturer), token.SlotId)
+        && uri.MatchesModule(module.LibraryDescription, module.Manufacturer, module.LibraryVersion);
+
+    // Without it, what is misspelt would select more than what is right.
+    static HsmRemoteException Unrecognized(Pkcs11Uri uri) => new(
+        "UriUnrecognized", FailureKind.InvalidArgument,
+        uri.VendorAttributes.Keys.FirstOrDefault() is { } name
+            ? $"The URI selects nothing: p11-kit knows no attribute '{name}'."
+            : "The URI selects nothing: one of its values is longer than the field that it is compared with.",
+        "Correct it, or take it from Get-Pkcs11Token; Test-Pkcs11Uri shows how p11-kit reads it.", uri);
 
     public async Task<IReadOnlyList<Pkcs11Token>> WaitAsync(
         Pkcs11TokenQuery query, Func<IReadOnlyList<Pkcs11Token>, bool> isEnough, IReporter reporter, CancellationToken cancellationToken)
@@ -78,24 +95,24 @@ sealed class Pkcs11TokenService : IPkcs11TokenService
         return new ModuleReader(query.Isolated, query.Timeout, reporter).ReadAsync(Select(query, reporter), cancellationToken);
     }
 
-    static List<Pkcs11Token> Tokens(IReadOnlyList<ModuleReading> readings, IReporter reporter)
+    static List<ModuleContents> Contents(IReadOnlyList<ModuleReading> readings, IReporter reporter)
     {
-        List<Pkcs11Token> tokens = [];
+        List<ModuleContents> read = [];
         foreach (var reading in readings)
         {
             if (reading.Failure is { } failure)
                 reporter.Error(failure);
             else
-                tokens.AddRange(reading.Contents!.Tokens);
+                read.Add(reading.Contents!);
         }
 
-        return tokens;
+        return read;
     }
 
-    /// <summary>The modules to read: all that p11-kit uses in this program, or the one of a name or file, whether it uses it or not.</summary>
+    /// <summary>The modules to read: all that p11-kit uses in the program, or the one of a name or file, whether it uses it or not.</summary>
     static IReadOnlyList<ModuleEntry> Select(Pkcs11TokenQuery query, IReporter reporter)
     {
-        var configured = ModuleConfiguration.ReadAll(ModuleConfiguration.ThisProgram(), reporter);
+        var configured = ModuleConfiguration.ReadAll(query.Program ?? ModuleConfiguration.ThisProgram(), reporter);
         if (query.Module is not { } wanted)
         {
             foreach (var module in configured.Where(module => module.NotUsed is not null))
@@ -118,7 +135,7 @@ sealed class Pkcs11TokenService : IPkcs11TokenService
         return [configured.FirstOrDefault(module => module.IsLibrary(path)) ?? ModuleEntry.OfLibrary(path)];
     }
 
-    static async Task<IReadOnlyList<Pkcs11Token>> ReadSocketAsync(string path, Pkcs11TokenQuery query, IReporter reporter, CancellationToken cancellationToken)
+    static async Task<ModuleContents> ReadSocketAsync(string path, Pkcs11TokenQuery query, IReporter reporter, CancellationToken cancellationToken)
     {
         using var deadline = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         deadline.CancelAfter(query.Timeout);
@@ -129,7 +146,7 @@ sealed class Pkcs11TokenService : IPkcs11TokenService
             foreach (var failure in contents.Failures)
                 reporter.Error(Unreadable(failure.Message, FailureKind.Unavailable, failure));
             step.Outcome = $"tokens: {contents.Tokens.Count}";
-            return contents.Tokens;
+            return contents;
         }
         catch (Exception e) when (e is P11KitRpcException or Pkcs11ErrorException or IOException)
         {

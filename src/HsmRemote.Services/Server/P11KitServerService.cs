@@ -1,5 +1,6 @@
 using HsmRemote.Services.Native;
 using HsmRemote.Services.Plan;
+using HsmRemote.Services.Sockets;
 using HsmRemote.Services.Systemd;
 
 namespace HsmRemote.Services.Server;
@@ -114,7 +115,7 @@ sealed class P11KitServerService(IPkcs11TokenService tokens) : IP11KitServerServ
     public async Task<IReadOnlyList<Pkcs11UriTest>> TestUrisAsync(
         IReadOnlyList<string> texts, Pkcs11TokenQuery query, IReporter reporter, CancellationToken cancellationToken)
     {
-        var live = await tokens.FindAsync(TargetSelection.Live(query), new WarningReporter(reporter), cancellationToken);
+        var live = await tokens.FindAsync(TargetSelection.Live(query, ClientLoop.RemoteCommand), new WarningReporter(reporter), cancellationToken);
         return [.. texts.Select(text => UriExaminer.Examine(text, live))];
     }
 

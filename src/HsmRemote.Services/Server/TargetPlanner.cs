@@ -1,4 +1,5 @@
 using HsmRemote.Services.Plan;
+using HsmRemote.Services.Sockets;
 using HsmRemote.Services.Systemd;
 
 namespace HsmRemote.Services.Server;
@@ -8,7 +9,7 @@ sealed class TargetPlanner(IPkcs11TokenService tokens, P11TargetRequest request,
 {
     IReadOnlyList<Pkcs11Token>? live;
 
-    Pkcs11TokenQuery Query => TargetSelection.Live(new() { Timeout = request.Timeout, Environment = request.Environment });
+    Pkcs11TokenQuery Query => TargetSelection.Live(new() { Timeout = request.Timeout, Environment = request.Environment }, ClientLoop.ProgramOf(server));
 
     /// <summary>Plans the changes.</summary>
     /// <param name="systemd">The systemd of the instance.</param>
@@ -74,11 +75,11 @@ sealed class TargetPlanner(IPkcs11TokenService tokens, P11TargetRequest request,
         if (distinct.Count == 0 || (request.Form == P11TargetForm.P11Tool && request.Change == P11TargetChange.Set && place.Steps(distinct, server.Scope).Count == 0))
             return distinct;
         var selection = await SelectionAsync(reporter, cancellationToken);
+        if (request.Form == P11TargetForm.Minimal)
+            given = [.. given.SelectMany(uri => selection.Minimals(uri, request.Force))];
         if (!request.Force)
             selection.Require(given);
-        return request.Form == P11TargetForm.P11Tool
-            ? distinct
-            : [.. distinct.SelectMany(uri => selection.Of(uri) is { Count: > 0 } selected ? selected.Select(token => selection.Minimal(token.Uri)) : [uri]).Distinct()];
+        return [.. given.Distinct()];
     }
 
     /// <summary>What is left when the URIs, and what names the same tokens, are taken out.</summary>
@@ -86,11 +87,14 @@ sealed class TargetPlanner(IPkcs11TokenService tokens, P11TargetRequest request,
         IReadOnlyList<Pkcs11Uri> before, IReadOnlyList<Pkcs11Uri> given, IReporter reporter, CancellationToken cancellationToken)
     {
         List<Pkcs11Uri> left = [.. before.Where(old => !given.Any(uri => uri.Covers(old)))];
-        foreach (var wide in left.Where(old => given.Any(old.Covers)).ToList())
+        foreach (var wide in left.ToList())
         {
-            // It names the token in fewer words, and perhaps others with it.
+            // It may name the token in fewer words or in others, and perhaps other tokens with it.
             var selection = await SelectionAsync(reporter, cancellationToken);
-            var others = selection.Of(wide).Except(selection.Of(given)).ToList();
+            var (selected, meant) = (selection.Of(wide), selection.Of(given));
+            if (!selected.Intersect(meant).Any() && !given.Any(wide.Covers))
+                continue;
+            var others = selected.Except(meant).ToList();
             if (others.Count > 0 && !request.Force)
             {
                 throw new HsmRemoteException(
@@ -123,8 +127,14 @@ sealed class TargetPlanner(IPkcs11TokenService tokens, P11TargetRequest request,
         {
             var exposed = await tokens.FindAsync(
                 Query with { SocketPath = path, ServerName = server.Name }, new WarningReporter(reporter), cancellationToken);
-            if (live is not null && new TargetSelection(live).Of(target).Where(token => !exposed.Any(seen => seen.Uri == token.Uri)).ToList() is { Count: > 0 } missing)
-                reporter.Warning($"The server of '{server.Name}' does not see what is there for this session: {TargetSelection.Describe(missing)}. It has an environment of its own. Test-P11Socket -Name {server.Name} says more.");
+            if (live is not null)
+            {
+                if (new TargetSelection(live).Of(target).ExceptBy(exposed.Select(token => token.Uri), token => token.Uri).ToList() is { Count: > 0 } missing)
+                    reporter.Warning($"The server of '{server.Name}' does not see what is there for this session: {TargetSelection.Describe(missing)}. It has an environment of its own. Test-P11Socket -Name {server.Name} says more.");
+                if (exposed.ExceptBy(live.Select(token => token.Uri), token => token.Uri).ToList() is { Count: > 0 } more)
+                    reporter.Warning($"The server of '{server.Name}' exposes what is not there for this session: {TargetSelection.Describe(more)}. It has an environment of its own. Test-P11Socket -Name {server.Name} says more.");
+            }
+
             return exposed;
         }
         catch (HsmRemoteException e)

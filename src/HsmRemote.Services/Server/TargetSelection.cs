@@ -4,10 +4,14 @@ namespace HsmRemote.Services.Server;
 /// <param name="live">Every token of the host that a server could expose.</param>
 sealed class TargetSelection(IReadOnlyList<Pkcs11Token> live)
 {
-    const int Fields = 4;
+    static readonly string[] Fields = ["token", "manufacturer", "model", "serial"];
 
-    /// <summary>Asks for every token that a server could expose: those that are not initialised, and p11-kit's certificates, too.</summary>
-    internal static Pkcs11TokenQuery Live(Pkcs11TokenQuery query) => query with { IncludeUninitialized = true, IncludeTrust = true };
+    /// <summary>
+    /// Asks for every token that a server could expose: those that are not initialised, and p11-kit's certificates, too; of the modules
+    /// that p11-kit gives to the server. Isolated, since what loads them is about to change the host.
+    /// </summary>
+    internal static Pkcs11TokenQuery Live(Pkcs11TokenQuery query, string program) =>
+        query with { Program = program, Isolated = true, IncludeUninitialized = true, IncludeTrust = true };
 
     internal IReadOnlyList<Pkcs11Token> Of(Pkcs11Uri uri) => [.. live.Where(token => uri.Matches(token.Uri))];
 
@@ -41,26 +45,42 @@ sealed class TargetSelection(IReadOnlyList<Pkcs11Token> live)
         }
     }
 
-    /// <summary>The URI of the fewest characters that selects what a token's own URI selects. Of two that are as short, the first by its characters.</summary>
+    /// <summary>
+    /// The URI of the fewest characters that selects the tokens with a URI, and no others; the URI itself when others cannot be kept out. Of two
+    /// that are as short, the first by its characters.
+    /// </summary>
     internal Pkcs11Uri Minimal(Pkcs11Uri token)
     {
-        var wanted = Of(token);
-        return Enumerable.Range(1, (1 << Fields) - 1)
+        var wanted = live.Where(other => other.Uri == token).ToList();
+        return Enumerable.Range(1, (1 << Fields.Length) - 1)
             .Select(fields => Part(token, fields))
-            .Where(uri => uri.PathAttributes.Count > 0 && Of(uri).SequenceEqual(wanted))
-            .Append(token)
+            .Where(uri => Of(uri).SequenceEqual(wanted))
+            .DefaultIfEmpty(token)
             .MinBy(uri => (uri.ToString().Length, uri.ToString()), Comparer<(int Length, string Text)>.Create((a, b) =>
                 a.Length != b.Length ? a.Length.CompareTo(b.Length) : string.CompareOrdinal(a.Text, b.Text)))!;
+    }
+
+    /// <summary>The minimal URI of the token that a URI names: the one whose own it is, or else the one that it selects. Itself when that is not one.</summary>
+    /// <param name="uri">The URI.</param>
+    /// <param name="each">Whether the minimal URIs of all are wanted when it selects several.</param>
+    internal IEnumerable<Pkcs11Uri> Minimals(Pkcs11Uri uri, bool each)
+    {
+        if (live.Any(token => token.Uri == uri))
+            return [Minimal(uri)];
+        var selected = Of(uri);
+        return selected.Count == 1 || each ? selected.Select(token => Minimal(token.Uri)).DefaultIfEmpty(uri) : [uri];
     }
 
     internal static string Describe(IEnumerable<Pkcs11Token> tokens) => string.Join(", ", tokens.Select(token =>
         $"{(token.IsInitialized ? $"'{token.Label}'" : "a token that is not initialised")} ({token.Uri}, in slot {token.SlotId} of {token.Module ?? token.ModulePath ?? token.SocketPath})"));
 
+    /// <summary>The URI of some fields of a token. What is blank is said with an empty value, for which p11-kit takes a blank field only.</summary>
     static Pkcs11Uri Part(Pkcs11Uri token, int fields)
     {
-        return Pkcs11Uri.ForToken(Field(0, "token"), Field(1, "manufacturer"), Field(2, "model"), Field(3, "serial"));
+        var written = token.ToString()[Pkcs11Uri.Scheme.Length..].Split(';');
+        return Pkcs11Uri.Parse(Pkcs11Uri.Scheme + string.Join(';', Fields.Where((_, bit) => (fields >> bit & 1) == 1).Select(Field)));
 
-        byte[] Field(int bit, string name) => (fields >> bit & 1) == 0 ? [] : token.Value(name) ?? [];
+        string Field(string name) => Array.Find(written, field => field.StartsWith($"{name}=", StringComparison.Ordinal)) ?? $"{name}=";
     }
 
     string There()

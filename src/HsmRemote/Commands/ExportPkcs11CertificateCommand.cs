@@ -35,6 +35,10 @@ public sealed class ExportPkcs11CertificateCommand : ChangeCommand
     [ValidateNotNullOrEmpty]
     public string? Path { get; set; }
 
+    /// <summary>Reads each module in a process of its own, behind 'p11-kit remote': one that crashes is named, and the session goes on.</summary>
+    [Parameter(ParameterSetName = UriSet)]
+    public SwitchParameter Isolated { get; set; }
+
     /// <summary>How long one module or token may take, in seconds, from 0.1 to 3600.</summary>
     [Parameter(ParameterSetName = UriSet)]
     [ValidateRange(0.1, 3600.0)]
@@ -102,12 +106,12 @@ public sealed class ExportPkcs11CertificateCommand : ChangeCommand
         {
             var uri = ParseObjectUri(Uri, nameof(Uri));
             var (timeout, environment) = (TimeSpan.FromSeconds(TimeoutSeconds), GetPkcs11TokenCommand.SessionEnvironment());
-            var query = Pkcs11ObjectQuery.Of(uri) with { Timeout = timeout, Environment = environment };
+            var query = Pkcs11ObjectQuery.Of(uri) with { Isolated = Isolated, Timeout = timeout, Environment = environment };
             // What is selected by its type and is no certificate is named as such.
             if (query.Classes.Count == 0)
                 query = query with { Classes = [Pkcs11ObjectClass.Certificate] };
             var tokens = Await((reporter, cancellation) => Services.Tokens.FindAsync(
-                new Pkcs11TokenQuery { Uri = uri, Timeout = timeout, Environment = environment }, reporter, cancellation));
+                new Pkcs11TokenQuery { Uri = uri, Isolated = Isolated, Timeout = timeout, Environment = environment }, reporter, cancellation));
             if (tokens.Count == 0)
                 throw NoSuchToken(uri);
             foreach (var token in tokens)

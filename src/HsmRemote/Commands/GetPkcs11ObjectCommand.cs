@@ -14,6 +14,7 @@ public sealed class GetPkcs11ObjectCommand : HsmRemoteCommand
     const string TokenSet = "Token";
     const string ServerSet = "Server";
     const string SocketSet = "Socket";
+    const string ModuleObjectSet = "ModuleObject";
 
     // What was found, to tell what was not.
     readonly HashSet<string> labels = new(StringComparer.Ordinal);
@@ -41,6 +42,7 @@ public sealed class GetPkcs11ObjectCommand : HsmRemoteCommand
     [Parameter(ParameterSetName = ModuleSet)]
     [Parameter(ParameterSetName = ServerSet)]
     [Parameter(ParameterSetName = SocketSet)]
+    [Parameter(ParameterSetName = ModuleObjectSet)]
     [ArgumentCompleter(typeof(TokenUriCompleter))]
     [ValidateNotNullOrEmpty]
     public string? Uri { get; set; }
@@ -51,11 +53,20 @@ public sealed class GetPkcs11ObjectCommand : HsmRemoteCommand
     [ValidateNotNullOrEmpty]
     public string? Module { get; set; }
 
+    /// <summary>Only this module, from Get-Pkcs11Module.</summary>
+    [Parameter(ParameterSetName = ModuleObjectSet, Mandatory = true, ValueFromPipeline = true)]
+    [ValidateNotNull]
+    public Pkcs11Module? InputObject { get; set; }
+
     /// <summary>Only what this instance exposes, seen through its socket.</summary>
     [Parameter(ParameterSetName = ServerSet, Mandatory = true, ValueFromPipelineByPropertyName = true)]
     [ArgumentCompleter(typeof(ServerNameCompleter))]
     [ValidateNotNullOrEmpty]
     public string Name { get; set; } = "";
+
+    /// <summary>Whose instance: the machine's, or the caller's own. By default the one that there is.</summary>
+    [Parameter(ParameterSetName = ServerSet, ValueFromPipelineByPropertyName = true)]
+    public P11KitServerScope? Scope { get; set; }
 
     /// <summary>Only what is behind this socket.</summary>
     [Parameter(ParameterSetName = SocketSet, Mandatory = true)]
@@ -68,10 +79,17 @@ public sealed class GetPkcs11ObjectCommand : HsmRemoteCommand
     [ValidateNotNullOrEmpty]
     public Pkcs11ObjectClass[] Type { get; set; } = [];
 
-    /// <summary>Only objects with one of these ids, in hex. Colons and a 0x in front do not count.</summary>
+    /// <summary>Only objects with one of these ids, in hex, or the bytes of one. Colons and a 0x in front do not count.</summary>
     [Parameter]
+    [IdText]
     [ValidateNotNullOrEmpty]
     public string[] Id { get; set; } = [];
+
+    /// <summary>Reads each module in a process of its own, behind 'p11-kit remote': one that crashes is named, and the session goes on.</summary>
+    [Parameter(ParameterSetName = ModuleSet)]
+    [Parameter(ParameterSetName = ModuleObjectSet)]
+    [Parameter(ParameterSetName = TokenSet)]
+    public SwitchParameter Isolated { get; set; }
 
     /// <summary>Log in with this user PIN, and get the private objects too. One attempt, on one token.</summary>
     [Parameter]
@@ -103,6 +121,7 @@ public sealed class GetPkcs11ObjectCommand : HsmRemoteCommand
             query = (uri is null ? new() : Pkcs11ObjectQuery.Of(uri)) with
             {
                 Login = ReadPin(Pin, PinPath) is { } pin ? new(pin, force: Force) : null,
+                Isolated = Isolated,
                 Timeout = TimeSpan.FromSeconds(TimeoutSeconds),
                 Environment = GetPkcs11TokenCommand.SessionEnvironment(),
             };
@@ -142,13 +161,41 @@ public sealed class GetPkcs11ObjectCommand : HsmRemoteCommand
                 throw new HsmRemoteException(
                     "PinForSeveralTokens", FailureKind.InvalidArgument,
                     $"There are {tokens.Count} tokens to log in to: {string.Join(", ", tokens.Select(token => $"'{token.Label}'"))}. A PIN is tried on one token only, because a wrong one costs an attempt.",
-                    $"Name the one that is meant: -Uri '{tokens[0].Uri}'.", tokens[0]);
+                    ParameterSetName is TokenSet
+                        ? $"Pipe the one that is meant: Get-Pkcs11Token -Uri '{tokens[0].Uri}', for example."
+                        : $"Name the one that is meant: -Uri '{tokens[0].Uri}', for example.",
+                    tokens[0]);
             }
 
             Read(tokens);
         });
         if (isRead)
             WriteNotFound();
+    }
+
+    /// <summary>
+    /// Takes the bytes of an id for one, and no numbers of a list for ids: what was typed of them, such as 0x10 or 01, is lost by then. Of a single one it is not.
+    /// </summary>
+    sealed class IdTextAttribute : ArgumentTransformationAttribute
+    {
+        public override object Transform(EngineIntrinsics engineIntrinsics, object inputData) =>
+            (inputData is PSObject wrapped ? wrapped.BaseObject : inputData) switch
+            {
+                byte[] id => Convert.ToHexStringLower(id),
+                object[] list => Array.ConvertAll(list, item => Of(item is PSObject inner ? inner.BaseObject : item)),
+                int[] or long[] or uint[] or ulong[] => throw Number("a list of numbers"),
+                _ => inputData,
+            };
+
+        static string Of(object? item) => item switch
+        {
+            byte[] id => Convert.ToHexStringLower(id),
+            string text => text,
+            _ => throw Number($"'{item}', a number"),
+        };
+
+        static ArgumentTransformationMetadataException Number(string what) =>
+            new($"An id is text in hex, and this is {what}: how it was written, with a 0x or a 0 in front, is lost. Write the ids in quotes: -Id '01', '0x10'.");
     }
 
     static byte[] ParseId(string text)
@@ -170,7 +217,7 @@ public sealed class GetPkcs11ObjectCommand : HsmRemoteCommand
         var socketPath = ParameterSetName switch
         {
             SocketSet => Resolve(SocketPath),
-            ServerSet => TryFindServer(Name) is { } server ? TryGetSocketPath(server) : null,
+            ServerSet => TryFindServer(Name, Scope) is { } server ? TryGetSocketPath(server) : null,
             _ => null,
         };
         // What is wrong with the instance has been said.
@@ -180,14 +227,18 @@ public sealed class GetPkcs11ObjectCommand : HsmRemoteCommand
             new Pkcs11TokenQuery
             {
                 Uri = uri,
-                Module = Module is not null && Module.Contains('/', StringComparison.Ordinal) ? Resolve(Module) : Module,
+                Module = ParameterSetName is ModuleObjectSet ? InputObject!.Name : Module is not null && Module.Contains('/', StringComparison.Ordinal) ? Resolve(Module) : Module,
                 SocketPath = socketPath,
                 ServerName = ParameterSetName is ServerSet ? Name : null,
+                Isolated = Isolated,
                 Timeout = query.Timeout,
                 Environment = query.Environment,
             },
             reporter, cancellation));
-        return found.Count > 0 || uri is null ? found : throw NoSuchToken(uri);
+        if (found.Count == 0 && uri is not null)
+            throw NoSuchToken(uri);
+        isRead |= found.Count == 0;
+        return found;
     }
 
     void Read(IReadOnlyList<Pkcs11Token> from)

@@ -45,6 +45,10 @@ public sealed class GetPkcs11TokenCommand : HsmRemoteCommand
     [ValidateNotNullOrEmpty]
     public string Name { get; set; } = "";
 
+    /// <summary>Whose instance: the machine's, or the caller's own. By default the one that there is.</summary>
+    [Parameter(ParameterSetName = ServerSet, ValueFromPipelineByPropertyName = true)]
+    public P11KitServerScope? Scope { get; set; }
+
     /// <summary>Only what is behind this socket.</summary>
     [Parameter(ParameterSetName = SocketSet, Mandatory = true)]
     [ValidateNotNullOrEmpty]
@@ -72,13 +76,18 @@ public sealed class GetPkcs11TokenCommand : HsmRemoteCommand
     [ValidateRange(0.1, 3600.0)]
     public double TimeoutSeconds { get; set; } = 30;
 
+    // What was seen for all of the pipeline, to tell what was not.
+    readonly List<Pkcs11Token> seen = [];
+    readonly HashSet<string> found = new(StringComparer.Ordinal);
+    bool isRead;
+
     /// <inheritdoc/>
     protected override void ProcessRecord() => Attempt(() =>
     {
         var socketPath = ParameterSetName switch
         {
             SocketSet => Resolve(SocketPath),
-            ServerSet => TryFindServer(Name) is { } server ? TryGetSocketPath(server) : null,
+            ServerSet => TryFindServer(Name, Scope) is { } server ? TryGetSocketPath(server) : null,
             _ => null,
         };
         // What is wrong with the instance has been said.
@@ -99,16 +108,28 @@ public sealed class GetPkcs11TokenCommand : HsmRemoteCommand
         };
         var patterns = Array.ConvertAll(Label, label => WildcardPattern.Get(label, WildcardOptions.IgnoreCase));
         var tokens = Await((reporter, cancellation) => Wait
-            ? Services.Tokens.WaitAsync(query, found => patterns.All(pattern => found.Any(token => pattern.IsMatch(token.Label))), reporter, cancellation)
+            ? Services.Tokens.WaitAsync(query, read => patterns.All(pattern => read.Any(token => pattern.IsMatch(token.Label))), reporter, cancellation)
             : Services.Tokens.FindAsync(query, reporter, cancellation));
+        isRead = true;
+        seen.AddRange(tokens);
+        HashSet<Pkcs11Token> written = [];
         for (var i = 0; i < Label.Length; i++)
         {
-            var found = tokens.Where(token => patterns[i].IsMatch(token.Label)).ToList();
-            WriteObject(found, enumerateCollection: true);
-            if (found.Count == 0 && (Wait || Uri is not null || !WildcardPattern.ContainsWildcardCharacters(Label[i])))
-                WriteError(ToErrorRecord(NotFound(Label[i], tokens)));
+            foreach (var token in tokens.Where(token => patterns[i].IsMatch(token.Label)))
+            {
+                found.Add(Label[i]);
+                if (written.Add(token))
+                    WriteObject(token);
+            }
         }
     });
+
+    /// <inheritdoc/>
+    protected override void EndProcessing()
+    {
+        foreach (var label in Label.Where(label => isRead && !found.Contains(label) && (Wait || Uri is not null || !WildcardPattern.ContainsWildcardCharacters(label))))
+            WriteError(ToErrorRecord(NotFound(label, seen)));
+    }
 
     /// <summary>What the session has set, which native code would not see by itself.</summary>
     internal static Dictionary<string, string> SessionEnvironment()

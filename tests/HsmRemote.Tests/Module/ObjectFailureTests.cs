@@ -96,6 +96,16 @@ public sealed class ObjectFailureTests(Engine engine) : IDisposable
     }
 
     [Fact]
+    public void In_a_process_of_its_own_a_module_that_crashes_is_named()
+    {
+        var module = Build("crashes", "__builtin_trap();", "");
+        var error = engine.Run($"Get-Pkcs11Token -Module '{module}' -Isolated | Get-Pkcs11Object -Isolated").Error;
+        Assert.StartsWith("ObjectsUnreadable,", error.FullyQualifiedErrorId, StringComparison.Ordinal);
+        Assert.Contains(module, error.ToString(), StringComparison.Ordinal);
+        Assert.Contains("in C_OpenSession", error.ToString(), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void A_module_that_lies_about_counts_and_lengths_is_not_believed()
     {
         // More objects than there was room for, for ever; values of a tebibyte, said to have been given.

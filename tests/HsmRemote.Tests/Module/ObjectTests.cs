@@ -89,6 +89,13 @@ public sealed class ObjectTests : IDisposable
         Assert.Equal(["Certificate"], Classes("-Type Certificate, Data"));
         Assert.Equal(["PublicKey"], Classes("-Class PublicKey -Id 0c"));
         Assert.Equal(["Certificate", "PublicKey"], Classes("-Id 0x0A:0B"));
+        Assert.Equal(["Certificate", "PublicKey"], Classes("-Id ([Pkcs11Uri]'pkcs11:id=%0A%0B').Id"));
+        Assert.Equal(["Certificate", "PublicKey", "PublicKey"], Classes("-Id '0c', ([Pkcs11Uri]'pkcs11:id=%0A%0B').Id"));
+        // A single number is still what was typed; of several, that is lost.
+        Assert.StartsWith("ObjectNotFound,", engine.Run($"{Session} Get-Pkcs11Object -Module softhsm2 -Id 0x10").Error.FullyQualifiedErrorId, StringComparison.Ordinal);
+        var numbers = engine.Run($"{Session} Get-Pkcs11Object -Module softhsm2 -Id 0x10, 01").Error;
+        Assert.StartsWith("ParameterArgumentTransformationError,", numbers.FullyQualifiedErrorId, StringComparison.Ordinal);
+        Assert.Contains("in quotes", numbers.ToString(), StringComparison.Ordinal);
         Assert.Empty(Classes("-Type SecretKey"));
         Assert.Equal(["Certificate", "PublicKey"], UriClasses("pkcs11:token=objects;id=%0A%0B"));
         Assert.Equal(["PublicKey"], UriClasses("pkcs11:object=Edge;type=public"));
@@ -105,6 +112,39 @@ public sealed class ObjectTests : IDisposable
         Assert.StartsWith("ObjectNotFound,", engine.Run($"{Session} Get-Pkcs11Object -Uri 'pkcs11:object=edge%20key;type=private'").Error.FullyQualifiedErrorId, StringComparison.Ordinal);
 
         List<string> UriClasses(string uri) => [.. engine.Run($"{Session} Get-Pkcs11Object -Module softhsm2 -Uri '{uri}'").Check().Select(o => $"{((Pkcs11Object)o.BaseObject).Class}").Order(StringComparer.Ordinal)];
+    }
+
+    [Fact]
+    public void Of_a_module_and_in_a_process_of_its_own_they_are_the_same()
+    {
+        store.Tool("--keypairgen", "--key-type", "EC:secp256r1", "--label", "key", "--id", "01");
+        WriteCertificate("--label", "key", "--id", "01").Dispose();
+        var expected = Uris("Get-Pkcs11Object -Module softhsm2");
+        Assert.Equal(2, expected.Length);
+        Assert.Equal(expected, Uris("Get-Pkcs11Module softhsm2 | Get-Pkcs11Object"));
+        Assert.Equal(expected, Uris("Get-Pkcs11Object -Module softhsm2 -Isolated"));
+        Assert.Equal(expected, Uris("Get-Pkcs11Token -Module softhsm2 -Isolated | Get-Pkcs11Object -Isolated"));
+        Assert.Equal(3, Uris($"Get-Pkcs11Object -Module softhsm2 -Isolated -PinPath '{PinFile(SoftHsmStore.Pin)}'").Length);
+        Assert.Contains("BEGIN CERTIFICATE", Assert.Single(engine.Run($"{Session} Export-Pkcs11Certificate pkcs11:token=objects -Isolated").Check()).ToString(), StringComparison.Ordinal);
+
+        string[] Uris(string command) => [.. engine.Run($"{Session} {command}").Check().Select(o => $"{((Pkcs11Object)o.BaseObject).Uri}").Order(StringComparer.Ordinal)];
+    }
+
+    [Fact]
+    public void Where_there_is_no_token_what_was_named_is_not_there_either()
+    {
+        var empty = Directory.CreateTempSubdirectory("hsmremote-tests-");
+        try
+        {
+            File.WriteAllText(Path.Combine(empty.FullName, "softhsm2.conf"), $"directories.tokendir = {empty.FullName}\n");
+            var errors = engine.Run($"$env:SOFTHSM2_CONF = '{empty.FullName}/softhsm2.conf'; Get-Pkcs11Object nosuch -Module softhsm2 -Id 99").Errors;
+            Assert.Equal(2, errors.Count);
+            Assert.All(errors, error => Assert.StartsWith("ObjectNotFound,", error.FullyQualifiedErrorId, StringComparison.Ordinal));
+        }
+        finally
+        {
+            empty.Delete(recursive: true);
+        }
     }
 
     [Fact]

@@ -38,9 +38,38 @@ public sealed class SoftHsmTests : IDisposable
         var store = MakeStore("edge token");
         Assert.Single(engine.Run($"{In(store)} Get-Pkcs11Token EDGE*").Check());
         Assert.Empty(engine.Run($"{In(store)} Get-Pkcs11Token zz*").Check());
+        Assert.Single(engine.Run($"{In(store)} Get-Pkcs11Token edge*, 'edge token'").Check());
         var error = engine.Run($"{In(store)} Get-Pkcs11Token zz").Error;
         Assert.StartsWith("TokenNotFound,", error.FullyQualifiedErrorId, StringComparison.Ordinal);
         Assert.Contains("'edge token'", error.ErrorDetails.RecommendedAction, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_URI_selects_by_all_that_it_says_and_one_that_says_what_nobody_knows_is_an_error()
+    {
+        var store = MakeStore("edge token");
+        var slot = ((Pkcs11Token)Assert.Single(engine.Run($"{In(store)} Get-Pkcs11Token").Check()).BaseObject).SlotId;
+        foreach (var right in new[] { $"slot-id={slot}", "slot-manufacturer=SoftHSM%20project", "library-manufacturer=SoftHSM;token=edge%20token", "object=x;id=%01", "?module-name=other" })
+            Assert.Single(engine.Run($"{In(store)} Get-Pkcs11Token -Module softhsm2 -Uri 'pkcs11:{right}'").Check());
+        foreach (var wrong in new[] { $"slot-id={slot + 1}", "slot-description=nobody", "library-manufacturer=nobody", "library-version=9.9", "token=edge" })
+            Assert.StartsWith("TokenNotFound,", engine.Run($"{In(store)} Get-Pkcs11Token -Module softhsm2 -Uri 'pkcs11:{wrong}'").Error.FullyQualifiedErrorId, StringComparison.Ordinal);
+        foreach (var command in new[] { "Get-Pkcs11Token", "Get-Pkcs11Object", "Export-Pkcs11Certificate" })
+        {
+            var error = engine.Run($"{In(store)} {command} -Uri 'pkcs11:tokn=edge%20token'").Error;
+            Assert.StartsWith("UriUnrecognized,", error.FullyQualifiedErrorId, StringComparison.Ordinal);
+            Assert.Contains("'tokn'", error.ToString(), StringComparison.Ordinal);
+        }
+
+        Assert.StartsWith("UriUnrecognized,", engine.Run($"{In(store)} Get-Pkcs11Token -Uri 'pkcs11:token={new string('x', 33)}'").Error.FullyQualifiedErrorId, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void What_no_module_of_a_pipeline_has_is_said_once_at_its_end()
+    {
+        var store = MakeStore("edge token");
+        Assert.Single(engine.Run($"{In(store)} Get-Pkcs11Module | Get-Pkcs11Token 'edge token' 2>$null").Check());
+        var errors = engine.Run($"{In(store)} Get-Pkcs11Module softhsm2, p11-kit-trust | Get-Pkcs11Token zz").Errors;
+        Assert.StartsWith("TokenNotFound,", Assert.Single(errors).FullyQualifiedErrorId, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -23,6 +23,8 @@ public sealed class TargetPlannerTests : IDisposable
         Assert.Contains("'slow' did not answer", Assert.Single(reporter.Warnings), StringComparison.Ordinal);
         var query = Assert.Single(tokens.Queries);
         Assert.Equal((TimeSpan.FromSeconds(2), true, true), (query.Timeout, query.IncludeUninitialized, query.IncludeTrust));
+        // What the server will see, and not what this program does; and a module that crashes does not end it.
+        Assert.Equal(("remote", true), (query.Program, query.Isolated));
         // What it knows already it does not ask again.
         Assert.Equal("edge", Assert.Single(await plan.SelectedAsync(reporter, CancellationToken.None)).Label);
         Assert.Single(tokens.Queries);

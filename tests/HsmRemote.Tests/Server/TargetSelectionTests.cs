@@ -56,9 +56,14 @@ public sealed class TargetSelectionTests
         Assert.Equal("pkcs11:model=Y", same.Minimal(edge.Uri).ToString());
         var crossed = new TargetSelection([edge, TestTokens.Make("edge", "Y", "18"), TestTokens.Make("long label", "Y", "17")]);
         Assert.Equal("pkcs11:serial=17;token=edge", crossed.Minimal(edge.Uri).ToString());
-        // A field that is blank says nothing, so that what has less cannot be named alone, and the same two are selected.
+        // A token with blank fields is named alone by what is blank, which its own URI leaves out.
         var blank = TestTokens.Make("", "Y", "");
         var two = new TargetSelection([edge, blank]);
-        Assert.Equal(2, two.Of(two.Minimal(blank.Uri)).Count);
+        Assert.Equal(2, two.Of(blank.Uri).Count);
+        Assert.Equal("pkcs11:token=", two.Minimal(blank.Uri).ToString());
+        Assert.Same(blank, Assert.Single(two.Of(two.Minimal(blank.Uri))));
+        Assert.Equal(["pkcs11:token="], two.Minimals(blank.Uri, each: false).Select(uri => uri.ToString()));
+        // What is no token's own and selects several is left as it is, to be refused.
+        Assert.Equal(["pkcs11:model=Y"], new TargetSelection([edge, TestTokens.Make("other", "Y", "1")]).Minimals(Pkcs11Uri.Parse("pkcs11:model=Y"), each: false).Select(uri => uri.ToString()));
     }
 }
