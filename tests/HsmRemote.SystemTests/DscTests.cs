@@ -18,6 +18,16 @@ public sealed class DscTests(SandboxFixture sandbox)
 
     static readonly JsonSchema _schema = JsonSchema.FromText(_manifest["schema"]!["embedded"]!.ToJsonString());
 
+    static readonly string[] _noInstances =
+    [
+        "{}", "[]", "\"dsc-kept\"", """{"name":"dsc/kept"}""", """{"name":123}""", """{"name":["dsc-kept","edge"],"_exist":false}""", """{"NAME":"dsc-kept"}""",
+        """{"name":"dsc-kept","_exist":"false"}""", """{"name":"dsc-kept","_exist":null}""", """{"name":"dsc-kept","mode":"Fast"}""", """{"name":"dsc-kept","scope":"system"}""",
+        """{"name":"dsc-kept","socketMode":"999"}""", """{"name":"dsc-kept","socketMode":660}""", """{"name":"dsc-kept","group":""}""",
+        """{"name":"dsc-kept","groupId":-1}""", """{"name":"dsc-kept","groupId":4294967296}""", """{"name":"dsc-kept","groupId":12.5}""", """{"name":"dsc-kept","groupId":"12"}""",
+        """{"name":"dsc-kept","targetUri":"pkcs11:token=a"}""", """{"name":"dsc-kept","targetUri":[""]}""", """{"name":"dsc-kept","environment":{"A":1,"B":null}}""",
+        $$"""{"name":"dsc-kept","socketPath":"/{{new string('x', 107)}}"}""", """{"name":"dsc-kept","colour":"red"}""",
+    ];
+
     static readonly EvaluationOptions _list = new() { OutputFormat = OutputFormat.List };
 
     [Fact]
@@ -38,12 +48,30 @@ public sealed class DscTests(SandboxFixture sandbox)
         Assert.True(meta.IsValid, JsonSerializer.Serialize(meta));
 
         Assert.True(IsInstance("""{"name":"edge","group":"hsm","targetUri":[],"_exist":true}"""));
-        foreach (var wrong in new[]
-        {
-            """{}""", """{"name":"ed/ge"}""", """{"name":"edge","mode":"Fast"}""", """{"name":"edge","socketMode":"999"}""", """{"name":"edge","targetUri":"pkcs11:"}""",
-            """{"name":"edge","groupId":-1}""", """{"name":"edge","colour":"red"}""",
-        })
+        foreach (var wrong in _noInstances)
             Assert.False(IsInstance(wrong), wrong);
+    }
+
+    [Fact]
+    public void What_is_no_instance_by_the_schema_is_refused_by_the_command_too_and_changes_nothing()
+    {
+        var before = One("set", """{"name":"dsc-kept","environment":{"A":"1"}}""").ToJsonString();
+        foreach (var wrong in _noInstances)
+            Refused("set", wrong);
+        Refused("get", """{"name":"*"}""");
+        Refused("get", """{"name":"dsc-kept\n"}""");
+        Refused("export", """{"socketMode":660}""");
+        Refused("export", """{"state":"Idle"}""");
+        Refused("delete", """{"name":["dsc-kept"]}""");
+        Assert.Equal(before, One("get", """{"name":"dsc-kept"}""").ToJsonString());
+        Command("delete", """{"name":"dsc-kept"}""").Succeeded();
+
+        void Refused(string operation, string input)
+        {
+            var result = Command(operation, input);
+            Assert.True(result.ExitCode == BadInput && result.StdOut.Length == 0, $"{input}: {result}");
+            Assert.StartsWith("The input is no instance of HsmRemote/P11KitServer: ", (string?)JsonNode.Parse(result.StdErr)!["error"], StringComparison.Ordinal);
+        }
     }
 
     [Fact]

@@ -16,19 +16,21 @@ $parameters = [ordered] @{
     _exist = $null; state = $null; enabled = $null; drift = $null; _inDesiredState = $null; _metadata = $null
 }
 
-# What an instance is told, and does not have.
+# What an instance is told, and does not have; what it has, and is not told; and what says something of an operation.
 $writeOnly = 'module', 'installPackage', 'adopt'
+$readOnly = 'state', 'enabled', 'drift'
+$remarks = '_inDesiredState', '_metadata'
 
 function ConvertFrom-JsonElement([Text.Json.JsonElement] $Element) {
     switch ($Element.ValueKind) {
         'Object' {
-            $table = @{}
+            $table = [hashtable]::new([StringComparer]::Ordinal)
             foreach ($property in $Element.EnumerateObject()) { $table[$property.Name] = ConvertFrom-JsonElement $property.Value }
             return $table
         }
         'Array' { return , @(foreach ($item in $Element.EnumerateArray()) { ConvertFrom-JsonElement $item }) }
         'String' { return $Element.GetString() }
-        'Number' { return $Element.GetInt64() }
+        'Number' { return [long] $Element.GetDouble() }
         'True' { return $true }
         'False' { return $false }
         default { return $null }
@@ -62,23 +64,67 @@ function Write-Json($Value) { $output.WriteLine((ConvertTo-JsonNode $Value).ToJs
 
 function Write-Message([string] $Kind, [string] $Text) { [Console]::Error.WriteLine((ConvertTo-JsonNode @{ $Kind = $Text }).ToJsonString($relaxed)) }
 
+# What of a value is not as a schema says: all the keywords that the manifest's has and that do not only describe.
+function Get-Violation([Text.Json.JsonElement] $Schema, [Text.Json.JsonElement] $Value, [string] $Name, [bool] $IsPart) {
+    $type = $Schema.GetProperty('type').GetString()
+    $isOfType = switch ($type) {
+        'boolean' { $Value.ValueKind -in 'True', 'False' }
+        'integer' { $Value.ValueKind -eq 'Number' -and $Value.GetDouble() % 1 -eq 0 }
+        default { $Value.ValueKind -eq $type }
+    }
+    # What it is instead is not repeated: there may be a PIN in it.
+    if (-not $isOfType) { return "$Name has to be of type $type." }
+
+    foreach ($keyword in $Schema.EnumerateObject()) {
+        $rule = $keyword.Value
+        switch ($keyword.Name) {
+            'enum' {
+                $allowed = @(foreach ($one in $rule.EnumerateArray()) { $one.GetString() })
+                if ($Value.GetString() -cnotin $allowed) { "$Name has to be one of $($allowed -join ', ')." }
+            }
+            # To .NET a '$' is before a line's end, too.
+            'pattern' { if (-not [regex]::IsMatch($Value.GetString(), $rule.GetString().Replace('$', '\z'))) { "$Name has to match $rule." } }
+            'minLength' { if ($Value.GetString().Length -lt $rule.GetInt32()) { "$Name has to have $rule or more characters." } }
+            'maxLength' { if ($Value.GetString().Length -gt $rule.GetInt32()) { "$Name has to have $rule or fewer characters." } }
+            'minimum' { if ($Value.GetDouble() -lt $rule.GetDouble()) { "$Name has to be $rule or more." } }
+            'maximum' { if ($Value.GetDouble() -gt $rule.GetDouble()) { "$Name has to be $rule or less." } }
+            'items' { foreach ($item in $Value.EnumerateArray()) { Get-Violation $rule $item "Each of $Name" } }
+            'required' {
+                $there = @(foreach ($property in $Value.EnumerateObject()) { $property.Name })
+                foreach ($one in $rule.EnumerateArray()) { if (-not $IsPart -and $one.GetString() -cnotin $there) { "$Name has to have the property '$one'." } }
+            }
+            'additionalProperties' {
+                $known = [hashtable]::new([StringComparer]::Ordinal)
+                foreach ($part in $Schema.EnumerateObject().Where({ $_.Name -ceq 'properties' })) {
+                    foreach ($property in $part.Value.EnumerateObject()) { $known[$property.Name] = $property.Value }
+                }
+                foreach ($property in $Value.EnumerateObject()) {
+                    if ($known.ContainsKey($property.Name)) { Get-Violation $known[$property.Name] $property.Value $property.Name }
+                    elseif ($rule.ValueKind -eq 'False') { "$Name has no property '$($property.Name)'." }
+                    else { Get-Violation $rule $property.Value "$Name.$($property.Name)" }
+                }
+            }
+        }
+    }
+}
+
 # The instance that is wanted, or what those to export have in common, by the names of the schema.
 function Read-Desired([bool] $IsFilter) {
     $text = if ($IsFilter -and -not [Console]::IsInputRedirected) { '' } else { [Console]::In.ReadToEnd() }
     if ($IsFilter -and -not $text.Trim()) { return @{} }
+    $manifest = [Text.Json.JsonDocument]::Parse([IO.File]::ReadAllText([IO.Path]::Combine($PSScriptRoot, 'p11kitserver.dsc.resource.json')))
     try {
-        $desired = ConvertFrom-JsonElement ([Text.Json.JsonDocument]::Parse($text).RootElement)
-        if ($desired -isnot [hashtable]) { throw 'It has to be an object.' }
-        $unknown = $desired.Keys.Where({ -not $parameters.Contains($_) })
-        if ($unknown) { throw "HsmRemote/P11KitServer has no property '$($unknown -join "', '")'." }
-        if (-not $IsFilter -and -not $desired['name']) { throw "It has to have the property 'name'." }
+        $instance = [Text.Json.JsonDocument]::Parse($text).RootElement
+        $violations = Get-Violation $manifest.RootElement.GetProperty('schema').GetProperty('embedded') $instance 'It' $IsFilter
+        if ($violations) { throw $violations -join ' ' }
     }
     catch {
         $script:exit = $badInput
         throw "The input is no instance of HsmRemote/P11KitServer: $($_.Exception.GetBaseException().Message)"
     }
-    # A property that is null says nothing.
-    foreach ($name in @($desired.Keys)) { if ($null -eq $desired[$name]) { $desired.Remove($name) } }
+    $desired = ConvertFrom-JsonElement $instance
+    # Whoever sets what was exported gives that as well.
+    foreach ($name in $remarks + $(if ($IsFilter) { $writeOnly } else { $readOnly })) { $desired.Remove($name) }
     $desired
 }
 
@@ -194,10 +240,6 @@ try {
         }
     }
     exit 0
-}
-catch [Management.Automation.ParameterBindingException] {
-    Write-Message error "The input is no instance of HsmRemote/P11KitServer: $($_.Exception.Message)"
-    exit $badInput
 }
 catch {
     Write-Message error $_.Exception.Message
