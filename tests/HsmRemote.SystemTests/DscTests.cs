@@ -91,10 +91,8 @@ public sealed class DscTests(SandboxFixture sandbox)
         Assert.Equal(["_exist"], unlike.Intersect(["_exist"], StringComparer.Ordinal));
 
         // Set gives the state as get does, and it is what what-if predicted.
-        var set = One("set", Desired);
+        var set = SetAsPredicted(Desired);
         Assert.Equal(One("get", Desired).ToJsonString(), set.ToJsonString());
-        foreach (var (name, value) in predicted.AsObject().Where(property => property.Key is not "_metadata"))
-            Assert.Equal(value!.ToJsonString(), set[name]!.ToJsonString());
         Assert.Equal("Listening", (string?)set["state"]);
         Assert.Equal((true, []), Test(Desired));
         // And so says the cmdlet.
@@ -121,6 +119,31 @@ public sealed class DscTests(SandboxFixture sandbox)
         Assert.Equal("", Command("delete", """{"name":"dsc"}""").Succeeded());
         Assert.False((bool)One("get", """{"name":"dsc"}""")["_exist"]!);
         Assert.Equal("", Command("delete", """{"name":"dsc"}""").Succeeded());
+    }
+
+    [Fact]
+    public void Only_what_differs_is_named_and_what_if_predicts_what_set_gives()
+    {
+        sandbox.Shell("groupadd --gid 7902 dsc-there").Succeeded();
+        const string Target = """
+            "targetUri":["pkcs11:token=like;manufacturer=a","pkcs11:manufacturer=a;token=like"],"environment":{"ZZ":"3","B":"2","A":"1"},"serviceUser":"root","maxConnectionsPerSource":0
+            """;
+        SetAsPredicted($$"""{"name":"dsc-like","group":"dsc-like","socketMode":"660",{{Target}}}""");
+        Assert.Equal(["group"], Test($$"""{"name":"dsc-like","scope":"System","socketMode":"660","group":"dsc-there",{{Target}}}""").Properties);
+        Assert.Equal(["environment"], Test("""{"name":"dsc-like","environment":{"A":"1","b":"2","ZZ":"3"}}""").Properties);
+
+        var exported = Export($$"""{"name":"dsc-like","state":"Listening","enabled":true,"drift":[],{{Target}}}""");
+        Assert.Equal("dsc-like", (string?)Assert.Single(exported)["name"]);
+        Assert.Empty(Export("""{"name":"dsc-like","state":"Failed"}"""));
+        Assert.Empty(Export("""{"name":"dsc-like","enabled":false}"""));
+
+        Assert.Equal(7902, (int?)SetAsPredicted("""{"name":"dsc-like","group":"dsc-there","socketMode":"0600"}""")["groupId"]);
+        sandbox.Shell("systemctl stop dsc-like.socket").Succeeded();
+        SetAsPredicted("""{"name":"dsc-like","groupId":0}""");
+        SetAsPredicted("""{"name":"dsc-like","mode":"Daemon","peerUser":"root","peerGroup":""}""");
+        SetAsPredicted("""{"name":"dsc-like","mode":"PerConnection"}""");
+        SetAsPredicted("""{"name":"dsc-like","scope":"System","_exist":false}""");
+        sandbox.Shell("groupdel dsc-there").Succeeded();
     }
 
     [Theory]
@@ -183,6 +206,16 @@ public sealed class DscTests(SandboxFixture sandbox)
 
     /// <summary>The state that an operation gives, which has to be an instance by the schema.</summary>
     JsonNode One(string operation, string input) => State(Assert.Single(Command(operation, input).Succeeded().Split('\n')));
+
+    /// <summary>Sets an instance, which has to have every property then that what-if said, and gives its state.</summary>
+    JsonNode SetAsPredicted(string input)
+    {
+        var predicted = One("whatIf", input);
+        var set = One("set", input);
+        foreach (var (name, value) in predicted.AsObject().Where(property => property.Key is not "_metadata"))
+            Assert.True(string.Equals(value!.ToJsonString(), set[name]?.ToJsonString(), StringComparison.Ordinal), $"{input}: {name}: {predicted}{set}");
+        return set;
+    }
 
     (bool IsAsDesired, string[] Properties) Test(string input)
     {

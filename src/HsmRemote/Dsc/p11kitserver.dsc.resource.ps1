@@ -21,6 +21,9 @@ $writeOnly = 'module', 'installPackage', 'adopt'
 $readOnly = 'state', 'enabled', 'drift'
 $remarks = '_inDesiredState', '_metadata'
 
+# What becomes another with a property, and is not known before.
+$changesWith = @{ group = 'groupId'; groupId = 'group'; mode = 'maxConnections', 'maxConnectionsPerSource', 'peerUser', 'peerGroup' }
+
 function ConvertFrom-JsonElement([Text.Json.JsonElement] $Element) {
     switch ($Element.ValueKind) {
         'Object' {
@@ -149,15 +152,19 @@ function ConvertTo-State($Server) {
     $state
 }
 
+function Get-Absence([hashtable] $Desired) {
+    $state = [ordered] @{ name = $Desired['name']; _exist = $false }
+    if ($Desired.ContainsKey('scope')) { $state.scope = $Desired['scope'] }
+    $state
+}
+
 # The instance as it is: one that is not there exists with its name only.
 function Get-State([hashtable] $Desired) {
     $arguments = Get-Argument $Desired 'name', 'scope'
     try { ConvertTo-State (Get-P11KitServer @arguments -WarningAction SilentlyContinue) }
     catch {
         if ($_.FullyQualifiedErrorId -notlike 'ServerNotFound,*') { throw }
-        $state = [ordered] @{ name = $Desired['name']; _exist = $false }
-        if ($Desired.ContainsKey('scope')) { $state.scope = $Desired['scope'] }
-        $state
+        Get-Absence $Desired
     }
 }
 
@@ -174,17 +181,38 @@ function Write-Instance([hashtable] $Desired, [bool] $PlanOnly) {
     foreach ($warning in $warnings) { Write-Message warn $warning }
 }
 
+# What is desired, in the form in which an instance that has it shows it; null is what none shows.
+function ConvertTo-Shown([hashtable] $Desired) {
+    $shown = $Desired.Clone()
+    if ($Desired['socketMode']) { $shown['socketMode'] = $Desired['socketMode'].PadLeft(4, '0') }
+    if ($Desired['targetUri']) {
+        $shown['targetUri'] = @()
+        foreach ($text in $Desired['targetUri']) {
+            $uri = $problem = $null
+            if ([HsmRemote.Pkcs11Uri]::TryParse($text, [ref] $uri, [ref] $problem)) { $text = "$($uri.ToTokenUri())" }
+            if ($text -cnotin $shown['targetUri']) { $shown['targetUri'] += $text }
+        }
+    }
+    if ($Desired['environment']) {
+        $shown['environment'] = [Collections.Generic.SortedDictionary[string, object]]::new([StringComparer]::Ordinal)
+        foreach ($name in $Desired['environment'].Keys) { $shown['environment'][$name] = $Desired['environment'][$name] }
+    }
+    if ($Desired['maxConnectionsPerSource'] -eq 0) { $shown['maxConnectionsPerSource'] = $null }
+    if ($Desired['serviceUser'] -ceq 'root') { $shown['serviceUser'] = $null }
+    foreach ($name in 'peerUser', 'peerGroup') { if ($Desired[$name] -ceq '') { $shown[$name] = $null } }
+    $shown
+}
+
 # The properties that are wanted and are not so.
 function Get-Unlike([hashtable] $Wanted, [Collections.IDictionary] $Actual) {
     foreach ($name in $parameters.Keys) {
-        if (-not $Wanted.ContainsKey($name) -or $name -in $writeOnly -or ($name -ne '_exist' -and -not $parameters[$name])) { continue }
-        $value = if ($name -eq 'socketMode') { $Wanted[$name].PadLeft(4, '0') } else { $Wanted[$name] }
-        if ((ConvertTo-JsonNode $value)?.ToJsonString() -cne (ConvertTo-JsonNode $Actual[$name])?.ToJsonString()) { $name }
+        if (-not $Wanted.ContainsKey($name) -or $name -in $writeOnly) { continue }
+        if ((ConvertTo-JsonNode $Wanted[$name])?.ToJsonString() -cne (ConvertTo-JsonNode $Actual[$name])?.ToJsonString()) { $name }
     }
 }
 
 function Compare-State([hashtable] $Desired, [Collections.IDictionary] $Actual) {
-    $wanted = $Desired.Clone()
+    $wanted = ConvertTo-Shown $Desired
     $wanted['_exist'] = $Desired['_exist'] -ne $false
     Get-Unlike $wanted $Actual
     if ($wanted['_exist'] -and $Actual['_exist']) {
@@ -194,13 +222,29 @@ function Compare-State([hashtable] $Desired, [Collections.IDictionary] $Actual) 
     }
 }
 
+# The instance as set would give it, without what only setting it can tell.
+function Get-Prediction([hashtable] $Desired) {
+    if ($Desired['_exist'] -eq $false) { return Get-Absence $Desired }
+    $wanted = ConvertTo-Shown $Desired
+    $state = Get-State $Desired
+    foreach ($name in @(Get-Unlike $wanted $state)) {
+        foreach ($other in $changesWith[$name]) { if (-not $wanted.ContainsKey($other)) { $state.Remove($other) } }
+        if ($null -eq $wanted[$name]) { $state.Remove($name) } else { $state[$name] = $wanted[$name] }
+    }
+    $state._exist = $true
+    $state.state = 'Listening'
+    $state.enabled = $true
+    $state.drift = @()
+    $state
+}
+
 # With an administrator's own WhatIfPreference nothing would be set.
 $WhatIfPreference = $false
 try {
     Import-Module ([IO.Path]::Combine($PSScriptRoot, '..', 'HsmRemote.psd1'))
     if ($Operation -eq 'export') {
         # What something else installed cannot be set as it is, so it is no instance of this resource.
-        $filter = Read-Desired $true
+        $filter = ConvertTo-Shown (Read-Desired $true)
         foreach ($server in Get-P11KitServer -Detailed -WarningAction SilentlyContinue) {
             $state = ConvertTo-State $server
             if ($server.IsManaged -and -not (Get-Unlike $filter $state)) { Write-Json $state }
@@ -227,10 +271,7 @@ try {
         }
         'whatIf' {
             $plan = Write-Instance $desired $true
-            $state = Get-State $desired
-            foreach ($name in $desired.Keys) { if ($parameters[$name] -and $name -notin $writeOnly) { $state[$name] = $desired[$name] } }
-            $state._exist = $desired['_exist'] -ne $false
-            if (-not $state._exist) { $state = [ordered] @{ name = $desired['name']; _exist = $false } }
+            $state = Get-Prediction $desired
             $state._metadata = @{ whatIf = @(foreach ($change in $plan.Changes) { $change.Description; if ($change.Difference) { $change.Difference } }) }
             Write-Json $state
         }
