@@ -108,17 +108,33 @@ public sealed class DscTests(SandboxFixture sandbox)
         Assert.Equal(["socketMode", "state"], properties);
         Assert.Equal("0660", (string?)One("set", """{"name":"dsc","socketMode":"660"}""")["socketMode"]);
 
-        // Exported, gone, and made anew of what was exported, it is the same.
+        // Exported, gone, and made anew of what was exported, it is the same, and so on a host whose groups have other numbers.
         var exported = Export("").Single(instance => (string?)instance["name"] is "dsc");
         Assert.Contains("dsc", Export("""{"group":"dsc-users"}""").Select(instance => (string?)instance["name"]));
         Assert.DoesNotContain("dsc", Export("""{"group":"nobody-has-it"}""").Select(instance => (string?)instance["name"]));
         Assert.Equal("""{"name":"dsc","_exist":false}""", One("set", """{"name":"dsc","_exist":false}""").ToJsonString());
         Assert.Equal((true, []), Test("""{"name":"dsc","_exist":false}"""));
-        Assert.Equal(exported.ToJsonString(), One("set", exported.ToJsonString()).ToJsonString());
+        AssertIsMadeOf(exported);
+        Assert.Equal("", Command("delete", """{"name":"dsc"}""").Succeeded());
+        sandbox.Shell("groupadd --gid 7901 dsc-users").Succeeded();
+        AssertIsMadeOf(exported);
+        Assert.Equal(7901, (int?)One("get", """{"name":"dsc"}""")["groupId"]);
 
         Assert.Equal("", Command("delete", """{"name":"dsc"}""").Succeeded());
         Assert.False((bool)One("get", """{"name":"dsc"}""")["_exist"]!);
         Assert.Equal("", Command("delete", """{"name":"dsc"}""").Succeeded());
+        sandbox.Shell("groupdel dsc-users").Succeeded();
+    }
+
+    [Fact]
+    public void An_instance_of_a_user_is_made_of_what_was_exported()
+    {
+        sandbox.Shell("systemctl start user@0.service").Succeeded();
+        One("set", """{"name":"dsc-own","scope":"User","targetUri":["pkcs11:token=own"]}""");
+        var exported = Assert.Single(Export("""{"name":"dsc-own","scope":"User"}"""));
+        Command("delete", """{"name":"dsc-own","scope":"User"}""").Succeeded();
+        AssertIsMadeOf(exported);
+        Command("delete", """{"name":"dsc-own","scope":"User"}""").Succeeded();
     }
 
     [Fact]
@@ -206,6 +222,13 @@ public sealed class DscTests(SandboxFixture sandbox)
 
     /// <summary>The state that an operation gives, which has to be an instance by the schema.</summary>
     JsonNode One(string operation, string input) => State(Assert.Single(Command(operation, input).Succeeded().Split('\n')));
+
+    void AssertIsMadeOf(JsonNode exported)
+    {
+        One("set", exported.ToJsonString());
+        Assert.Equal((true, []), Test(exported.ToJsonString()));
+        Assert.Equal(exported.ToJsonString(), Assert.Single(Export($$"""{"name":"{{exported["name"]}}"}""")).ToJsonString());
+    }
 
     /// <summary>Sets an instance, which has to have every property then that what-if said, and gives its state.</summary>
     JsonNode SetAsPredicted(string input)

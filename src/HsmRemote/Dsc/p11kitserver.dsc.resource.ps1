@@ -142,8 +142,11 @@ function Get-Argument([hashtable] $Desired, [string[]] $Only) {
 
 function ConvertTo-State($Server) {
     $state = [ordered] @{ name = $Server.Name; _exist = $true; scope = $Server.Scope; mode = $Server.Mode }
+    # A user's own has the user's group, and cannot be given one.
+    $isUsers = $Server.Scope -eq 'User'
     foreach ($name in $parameters.Keys) {
         $property = $parameters[$name]
+        if ($isUsers -and $name -in 'group', 'groupId') { continue }
         if ($property -and -not $state.Contains($name) -and $Server.PSObject.Properties[$property] -and $null -ne $Server.$property) { $state[$name] = $Server.$property }
     }
     $state.state = $Server.State
@@ -247,7 +250,10 @@ try {
         $filter = ConvertTo-Shown (Read-Desired $true)
         foreach ($server in Get-P11KitServer -Detailed -WarningAction SilentlyContinue) {
             $state = ConvertTo-State $server
-            if ($server.IsManaged -and -not (Get-Unlike $filter $state)) { Write-Json $state }
+            if (-not $server.IsManaged -or (Get-Unlike $filter $state)) { continue }
+            # The same group has another number on another host.
+            $state.Remove('groupId')
+            Write-Json $state
         }
         exit 0
     }
