@@ -43,6 +43,17 @@ public sealed class AnsibleModuleTests(SandboxFixture sandbox)
     }
 
     [Fact]
+    public void A_mode_that_YAML_has_made_a_number_of_is_refused()
+    {
+        var refused = Run("name = 'ansible-module-mode'; socket_mode = 432");
+        Assert.Contains("Quote it, as in socket_mode: '0660'.", refused.GetProperty("msg").GetString(), StringComparison.Ordinal);
+        Assert.NotEqual(0, sandbox.Run("test", "-e", "/etc/ansible-module-mode").ExitCode);
+        Assert.True(Run("name = 'ansible-module-mode'; socket_mode = '0600'").GetProperty("changed").GetBoolean());
+        Assert.Equal("600", sandbox.Run("stat", "-c", "%a", "/run/ansible-module-mode/pkcs11").Succeeded());
+        Run("name = 'ansible-module-mode'; state = 'absent'");
+    }
+
+    [Fact]
     public void Its_options_are_the_parameters_of_the_cmdlet()
     {
         var parameters = sandbox.HsmRemote("(Get-Command Install-P11KitServer).Parameters.Keys").Succeeded().Select(name => name.GetString()!)

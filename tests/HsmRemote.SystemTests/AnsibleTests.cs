@@ -150,6 +150,7 @@ public sealed partial class AnsibleTests(FleetFixture fleet) : IClassFixture<Fle
     [InlineData("""{"name":"Get-P11KitServer;id"}""", "name has to be a cmdlet's")]
     [InlineData("""{"name":"Test-P11Socket","parameters":{"Pin":"x"}}""", "A PIN goes into the task's own 'pin'")]
     [InlineData("""{"name":"Get-P11KitServer","parameters":"edge"}""", "parameters has to be a dictionary")]
+    [InlineData("""{"name":"Install-P11KitServer","parameters":{"Name":"number","SocketMode":432}}""", "SocketMode is the number 432")]
     [InlineData("""{"name":"Get-P11KitServer","engine":"/nowhere/hsmremote"}""", "ended with status 127: ")]
     [InlineData("""{"name":"Get-P11KitServer","colour":"red"}""", "Invalid options for hsmremote.p11kit.cmdlet: colour")]
     [InlineData("""{"name":"Get-P11KitServer","parameters":{"Name":"nobody"}}""", "There is no p11-kit server 'nobody' on this host. There is: ")]

@@ -125,6 +125,12 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail("parameters has to be a dictionary: the cmdlet's parameters by name, without the '-'.")
         if any(str(key).lower() == "pin" for key in parameters):
             raise AnsibleActionFail("A PIN goes into the task's own 'pin', not into its parameters.")
+        for key, value in parameters.items():
+            # What was written is not known any more: 0660 has become 432, which is a mode as well, of a socket that is open to everybody.
+            if str(key).lower().endswith("mode") and isinstance(value, (int, float)):
+                raise AnsibleActionFail(
+                    "%s is the number %s, and YAML makes another one of what begins with 0. Quote it, as in %s: '0660'." % (key, value, key)
+                )
         pin = arguments.get("pin")
         return name, parameters, None if pin in (None, "") else to_text(pin), to_text(arguments.get("engine") or ENGINE)
 

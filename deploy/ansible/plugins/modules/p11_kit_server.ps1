@@ -19,7 +19,7 @@ $spec = @{
         scope                      = @{ type = 'str'; choices = 'System', 'User' }
         mode                       = @{ type = 'str'; choices = 'PerConnection', 'Daemon', 'Acceptor' }
         socket_path                = @{ type = 'str' }
-        socket_mode                = @{ type = 'str' }
+        socket_mode                = @{ type = 'raw' }
         group                      = @{ type = 'str' }
         group_id                   = @{ type = 'int' }
         target_uri                 = @{ type = 'list'; elements = 'str' }
@@ -38,6 +38,12 @@ $spec = @{
     supports_check_mode = $true
 }
 $module = [Ansible.Basic.AnsibleModule]::Create($args, $spec)
+
+# What was written is not known any more: 0660 has become 432, which is a mode as well, of a socket that is open to everybody.
+$mode = $module.Params['socket_mode']
+if ($null -ne $mode -and $mode -isnot [string]) {
+    $module.FailJson("socket_mode is the number $mode, and YAML makes another one of what begins with 0. Quote it, as in socket_mode: '0660'.")
+}
 
 try {
     Import-Module HsmRemote -ErrorAction Stop
