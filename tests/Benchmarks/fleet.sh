@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # How long Ansible takes for fleets of 1, 2, 4 and 8 hosts (tests/fleet.sh): the cmdlets, beside the same work written with Ansible's own
 # tasks, on hosts that are new and, three times each in turns, on hosts that are as they should be. Wall time of ansible-playbook in
-# seconds, connections open already, nothing installed on the way; and the processor time of the controller for one run.
+# seconds, connections open already, nothing installed on the way; and the processor time of the controller for one run. For the first
+# fleet also what goes over the connection of one host that is as it should be.
 #
 #   tests/Benchmarks/fleet.sh [COUNT…]
 set -euo pipefail
@@ -26,10 +27,25 @@ play() {
     fi
 }
 
+disconnect() {
+    local control
+    for control in "$fleet"/cp/*; do ssh -F none -o ControlPath="$control" -O exit host1 2>/dev/null || true; done
+}
+
+# Sets $sent and $received to the bytes that playbook $1 sends to host1 and gets back, over a connection of its own from the handshake to the end.
+transfer() {
+    rm -f "$fleet/sent" "$fleet/received"
+    play "$1" 0
+    disconnect
+    until [[ -s $fleet/sent && -s $fleet/received ]]; do sleep 0.05; done
+    sent=$(<"$fleet/sent") received=$(<"$fleet/received")
+}
+
 calculate() { awk "BEGIN { printf \"%.2f\", $1 }"; }
 
 median() { printf '%s\n' "$@" | sort -n | sed -n "$(((($# + 1)) / 2))p"; }
 
+transfers=()
 printf '%-6s %14s %14s %7s %14s %14s %7s %14s %20s %18s\n' hosts 'cmdlets, new' 'tasks, new' ratio 'cmdlets, again' 'tasks, again' ratio 'one cmdlet' \
     'controller, cmdlets' 'controller, tasks'
 for count in "$@"; do
@@ -64,9 +80,20 @@ for count in "$@"; do
     ours=$(median "${again[@]}") theirs=$(median "${tasksAgain[@]}")
     printf '%-6s %13ss %13ss %6sx %13ss %13ss %6sx %13ss %19ss %17ss\n' "$count" "$new" "$tasksNew" "$(calculate "$new / $tasksNew")" \
         "$ours" "$theirs" "$(calculate "$ours / $theirs")" "$(median "${one[@]}")" "$busy" "$tasksBusy"
+    if [[ $count == "$1" ]]; then
+        disconnect
+        printf '#!/usr/bin/env bash\ntee >(wc -c >%q) | "$@" | tee >(wc -c >%q)\n' "$fleet/sent" "$fleet/received" >"$fleet/counted"
+        chmod +x "$fleet/counted"
+        sed -i "/^host1 /s|ProxyCommand=\"|&$fleet/counted |" "$fleet/inventory"
+        for playbook in one cmdlets tasks; do
+            transfer $playbook
+            transfers+=("$playbook: $sent bytes sent to a host, $received sent back")
+        done
+    fi
     exec {hold}>&-
     wait
 done
+printf '%s\n' "${transfers[@]}"
 
 package=("$repo"/output/packages/hsmremote-*-linux-x64.tar.gz)
 if [[ -e ${package[0]} ]]; then
