@@ -163,6 +163,19 @@ public sealed partial class AnsibleTests(FleetFixture fleet) : IClassFixture<Fle
     }
 
     [Fact]
+    public void Check_mode_borrows_HsmRemote_for_one_use_of_the_role_and_the_next_one_in_the_play_does_without()
+    {
+        Assert.NotEmpty(fleet.Story);
+        var unpacked = fleet.Host(3, "dirname $(dirname $(readlink -f /usr/local/bin/hsmremote))").Succeeded();
+        fleet.Host(3, $"mv {unpacked} /opt/away && ln -sfn /opt/away/shell/hsmremote /usr/local/bin/hsmremote").Succeeded();
+        var check = fleet.UseRole(
+            "twice", "host3", ["--check"], $"p11_kit_server_name: once, p11_kit_server_package: {FleetFixture.Package}", "p11_kit_server_name: twice, p11_kit_server_install: none");
+        fleet.Host(3, $"mv /opt/away {unpacked} && ln -sfn {unpacked}/shell/hsmremote /usr/local/bin/hsmremote").Succeeded();
+        Assert.True(check.Recap("host3") is { Failed: 0 }, check.ToString());
+        Assert.Equal(2, check.Changed("host3").Count(task => task.EndsWith("Install the instance", StringComparison.Ordinal)));
+    }
+
+    [Fact]
     public void Values_reach_the_cmdlet_as_they_are()
     {
         Assert.NotEmpty(fleet.Story);

@@ -113,7 +113,7 @@ public sealed partial class FleetFixture : IAsyncLifetime
     /// <summary>How the hosts' files and units differed after the --check of each playbook.</summary>
     internal List<string> ChangedByCheck { get; } = [];
 
-    static string Package => Path.Combine(SandboxFixture.RepositoryRoot, "output/packages/hsmremote-0.1.0-linux-x64.tar.gz");
+    internal static string Package => Path.Combine(SandboxFixture.RepositoryRoot, "output/packages/hsmremote-0.1.0-linux-x64.tar.gz");
 
     void WriteController()
     {
@@ -158,6 +158,15 @@ public sealed partial class FleetFixture : IAsyncLifetime
         }
 
         (Leaks, Caught) = watch.End();
+    }
+
+    /// <summary>Uses the role on a host, once for each row of variables, after the story.</summary>
+    internal PlaybookRun UseRole(string name, string host, string[] options, params IEnumerable<string> variables)
+    {
+        Assert.NotEmpty(Story);
+        var uses = variables.Select(row => $"    - ansible.builtin.include_role: {{ name: hsmremote.p11kit.p11_kit_server }}\n      vars: {{ {row} }}\n");
+        Write($"{name}.yml", $"- hosts: {host}\n  gather_facts: false\n  tasks:\n{string.Concat(uses)}");
+        return Play(name, "alone", options);
     }
 
     PlaybookRun Play(string playbook, string turn, params string[] options) =>
