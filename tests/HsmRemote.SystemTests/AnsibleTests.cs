@@ -163,6 +163,24 @@ public sealed partial class AnsibleTests(FleetFixture fleet) : IClassFixture<Fle
     }
 
     [Fact]
+    public void The_role_brings_nothing_to_a_host_on_which_nothing_is_to_be_gone()
+    {
+        PlaybookRun Absent() => fleet.UseRole("gone", "host2", [], $"p11_kit_server_package: {FleetFixture.Package}, p11_kit_server_name: gone, p11_kit_server_state: absent");
+        Assert.NotEmpty(fleet.Story);
+        fleet.Host(2, "rm /usr/local/bin/hsmremote").Succeeded();
+        var gone = Absent();
+        Assert.True(gone.Recap("host2") is { Failed: 0, Changed: 0 }, gone.ToString());
+
+        // It was linked again for what had to be taken away.
+        fleet.Host(2, $"{SandboxFixture.ShellPath} -Command 'Install-P11KitServer gone'").Succeeded();
+        gone = Absent();
+        Assert.True(gone.Recap("host2") is { Failed: 0, Changed: 2 }, gone.ToString());
+        Assert.NotEqual(0, fleet.Host(2, "ls /etc/gone /etc/systemd/system/gone.socket").ExitCode);
+        gone = Absent();
+        Assert.True(gone.Recap("host2") is { Failed: 0, Changed: 0 }, gone.ToString());
+    }
+
+    [Fact]
     public void Check_mode_borrows_HsmRemote_for_one_use_of_the_role_and_the_next_one_in_the_play_does_without()
     {
         Assert.NotEmpty(fleet.Story);
