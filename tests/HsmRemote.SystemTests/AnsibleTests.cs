@@ -162,6 +162,34 @@ public sealed partial class AnsibleTests(FleetFixture fleet) : IClassFixture<Fle
         Assert.True(refused.StdOut.Contains(message, StringComparison.Ordinal), refused.ToString());
     }
 
+    [Theory]
+    [InlineData("p11_kit_server_install: hsmremote", "p11_kit_server_package is '', and there is no such file on the controller", "relative to the playbook's directory")]
+    [InlineData("p11_kit_server_package: nowhere/hsmremote.tar.gz", "/nowhere/hsmremote.tar.gz. Give the path of hsmremote-VERSION-linux-x64.tar.gz", "p11_kit_server_install: none")]
+    [InlineData("p11_kit_server_install: none, p11_kit_server_parameters: {SocketMode: 0660}", "SocketMode is the number 432", "Quote it, as in SocketMode: '0660'.")]
+    [InlineData("p11_kit_server_install: none, p11_kit_server_token_label: 2024", "0 tokens of this host have the label '2024'", "Plug the token in")]
+    public void The_role_says_what_is_missing(string variables, string cause, string remedy)
+    {
+        var run = fleet.UseRole("refused", "host1", ["--check"], $"p11_kit_server_name: refused, {variables}");
+        Assert.True(run.Recap("host1") is { Failed: 1, Unreachable: 0 }, run.ToString());
+        Assert.Contains(cause, run.Result.StdOut, StringComparison.Ordinal);
+        Assert.Contains(remedy, run.Result.StdOut, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void The_role_leaves_out_the_test_and_the_group_that_nobody_asked_for()
+    {
+        const string Own = "p11_kit_server_install: none, p11_kit_server_name: own, p11_kit_server_parameters: {Scope: User}, p11_kit_server_target_uri: ['pkcs11:token=host1-token']";
+        Assert.NotEmpty(fleet.Story);
+        fleet.Host(1, "systemctl start user@0.service").Succeeded();
+        var check = fleet.UseRole("own", "host1", ["--check"], Own);
+        var first = fleet.UseRole("own", "host1", ["--extra-vars", "p11_kit_server_test=false"], Own);
+        Assert.Equal(0, first.Recap("host1").Failed);
+        Assert.Equal(first.Changed("host1"), check.Changed("host1"));
+        Assert.DoesNotContain("Succeeded", first.Result.StdOut, StringComparison.Ordinal);
+        var gone = fleet.UseRole("own", "host1", [], $"{Own}, p11_kit_server_state: absent");
+        Assert.True(gone.Recap("host1") is { Failed: 0, Changed: 1 }, gone.ToString());
+    }
+
     [Fact]
     public void The_role_brings_nothing_to_a_host_on_which_nothing_is_to_be_gone()
     {
