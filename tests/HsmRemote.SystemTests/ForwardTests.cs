@@ -175,6 +175,36 @@ public sealed class ForwardTests(TwoHosts hosts) : IClassFixture<TwoHosts>
     }
 
     [Fact]
+    public void What_a_cut_link_leaves_on_the_far_side_is_named_or_removed()
+    {
+        const string Socket = "/run/cut.p11";
+        const string Remains = $"ls {Socket} 2>/dev/null || true; pgrep -f -- '-- [h]old {Socket} ' || true";
+        var forward = $"New-P11SocketForward edge {Far} -RemotePath {Socket} -ForwardName cut";
+        hosts.HsmRemote(forward).SucceededWithOne();
+        hosts.SetLink(up: false);
+        var removed = hosts.HsmRemote("Remove-P11SocketForward cut -WarningVariable said; \"$said\"").Succeeded();
+        Assert.True(removed[0].GetProperty("Changed").GetBoolean());
+        Assert.Equal("", Leftovers("cut"));
+        hosts.MendLinkAs("10.99.0.3");
+        Assert.NotEqual("", hosts.Far.Shell(Remains).Succeeded());
+        var warning = removed[1].GetString()!;
+        Assert.Contains($"whether {Socket} is still listened on", warning, StringComparison.Ordinal);
+        hosts.Near.Shell(warning.Split('`')[1]).Succeeded();
+        hosts.Far.WaitFor($"test -z \"$({Remains})\"");
+
+        // When it can be reached again, what is left goes with the forward.
+        hosts.HsmRemote(forward).SucceededWithOne();
+        hosts.SetLink(up: false);
+        hosts.Near.Shell("systemctl stop p11-forward-cut").Succeeded();
+        hosts.MendLinkAs(TwoHosts.NearAddress);
+        Assert.NotEqual("", hosts.Far.Shell(Remains).Succeeded());
+        var last = hosts.HsmRemote("Remove-P11SocketForward cut").SucceededWithOne();
+        Assert.Contains($"Remove the socket {Socket} on {Far}", last.ToString(), StringComparison.Ordinal);
+        Assert.Equal("", hosts.Far.Shell(Remains).Succeeded());
+        Assert.Equal("", Leftovers("cut"));
+    }
+
+    [Fact]
     public void Both_ends_are_checked_before_anything_is_changed()
     {
         hosts.StartSshd(2211, "-o AllowStreamLocalForwarding=no");

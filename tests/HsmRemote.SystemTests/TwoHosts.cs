@@ -62,6 +62,15 @@ public sealed class TwoHosts : IAsyncLifetime
     /// <summary>Cuts the link and, later, mends it.</summary>
     internal void SetLink(bool up) => Near.Shell($"ip link set fwd {(up ? "up" : "down")}").Succeeded();
 
+    /// <summary>
+    /// Mends the link with another address of the host with the token: what was connected before never hears of its end.
+    /// </summary>
+    internal void MendLinkAs(string address)
+    {
+        Near.Shell($"ip addr flush dev fwd; ip addr add {address}/24 dev fwd").Succeeded();
+        SetLink(up: true);
+    }
+
     /// <summary>A script that lists the tokens behind a socket.</summary>
     internal static string List(string socket) => $"P11_KIT_SERVER_ADDRESS=unix:path={socket} p11tool --provider {ContainerHost.Client} --list-token-urls";
 

@@ -54,7 +54,7 @@ sealed class FarSide(ForwardSettings forward)
 
     /// <summary>Removes what a forward left on the far side.</summary>
     /// <exception cref="HsmRemoteException">The far side cannot be asked.</exception>
-    internal Task LeaveAsync(CancellationToken cancellationToken) => RunAsync([], EndCommand("leave"), cancellationToken);
+    internal Task LeaveAsync(CancellationToken cancellationToken) => RunAsync([], EndCommand(forward.MakesDirectory ? "vacate" : "leave"), cancellationToken);
 
     /// <summary>Runs a command of its shell there.</summary>
     async Task<string> RunAsync(IReadOnlyList<string> options, string command, CancellationToken cancellationToken)
@@ -71,7 +71,7 @@ sealed class FarSide(ForwardSettings forward)
         {
             throw new HsmRemoteException(
                 "FarSideSilent", FailureKind.Timeout, $"{forward.Host} let the caller in and did not answer in {Limit.TotalSeconds:F0} seconds.",
-                "See what its login shell does, without a terminal: `ssh HOST true`.", forward.HostName);
+                $"See what its login shell does, without a terminal: `{forward.SshByHand()} true`.", forward.HostName);
         }
     }
 

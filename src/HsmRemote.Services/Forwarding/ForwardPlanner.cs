@@ -66,14 +66,10 @@ sealed class ForwardPlanner(SystemdManagers managers, IReporter reporter)
         {
             if (ForwardInventory.Read(layout) is not { } forward)
                 continue;
-            var leave = await LeaveAsync(forward, cancellationToken);
+            var remains = await ForwardRemains.StepsAsync(forward, reporter, cancellationToken);
             if (systemd.Load(layout.Unit)?.Text("ActiveState") is not (null or "inactive"))
                 steps.Add(UnitStep.Stop(systemd, layout.Unit));
-            if (leave is not null)
-                steps.Add(leave);
-            // systemd has its own with the unit.
-            if (forward is { Direction: P11ForwardDirection.Pull, MakesDirectory: true } && Path.GetDirectoryName(forward.SocketPath)! is var made && !string.Equals(made, layout.StateDirectory, StringComparison.Ordinal))
-                steps.Add(new RemoveDirectoryStep(made));
+            steps.AddRange(remains);
             RemoveFiles(layout, systemd, steps);
             steps.Add(UnitStep.Reload(systemd));
         }
@@ -160,24 +156,6 @@ sealed class ForwardPlanner(SystemdManagers managers, IReporter reporter)
         File.Exists(wanted.Layout.KnownHostsPath)
             ? await File.ReadAllTextAsync(wanted.Layout.KnownHostsPath, cancellationToken)
             : await Colima.KnownHostsAsync(profile, wanted.HostName, cancellationToken);
-
-    /// <summary>What the tunnel cannot take with it when it ends.</summary>
-    async Task<PlanStep?> LeaveAsync(ForwardSettings forward, CancellationToken cancellationToken)
-    {
-        if (!forward.MakesDirectory || forward.Direction == P11ForwardDirection.Pull)
-            return null;
-        try
-        {
-            using var reach = await ForwardReach.OpenAsync(forward, null, cancellationToken);
-            _ = await new FarSide(reach.Forward).LookAsync(cancellationToken);
-            return new LeaveFarSideStep(forward);
-        }
-        catch (HsmRemoteException e)
-        {
-            reporter.Warning($"{e.Failure} So the directory {Path.GetDirectoryName(forward.RemotePath)} stays there.");
-            return null;
-        }
-    }
 
     static void RemoveFiles(ForwardLayout layout, ISystemdManager systemd, List<PlanStep> steps)
     {

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Security.Cryptography;
 using System.Text;
+using HsmRemote.Services.Containers;
 
 namespace HsmRemote.Services.Forwarding;
 
@@ -40,6 +41,17 @@ sealed record ForwardSettings(ForwardLayout Layout, P11ForwardDirection Directio
     /// <summary>The host for a person to read, as ssh's own messages have it.</summary>
     internal string Host => $"{(UserName is null ? "" : $"{UserName}@")}{HostName}{(Port is null ? "" : $" port {Port}")}";
 
+    /// <summary>The ssh that reaches the host by hand, to be pasted into a shell.</summary>
+    internal string SshByHand(params IEnumerable<string> options)
+    {
+        string[] all =
+        [
+            "ssh", .. options, .. Option("-F", SshConfig), .. Option("-p", Port?.ToString(CultureInfo.InvariantCulture)), .. Option("-i", KeyPath),
+            $"{(UserName is null ? "" : $"{UserName}@")}{HostName}",
+        ];
+        return ShellWord.Join(all);
+    }
+
     /// <summary>
     /// What the sessions of this forward are known by on the far side: the same after a restart of this machine, and another on
     /// every other machine.
@@ -60,11 +72,12 @@ sealed record ForwardSettings(ForwardLayout Layout, P11ForwardDirection Directio
     {
         get
         {
-            List<string> options = ["-T", "-a", "-x"];
-            Add("-F", ColimaProfile is null ? SshConfig : ColimaFiles is null ? Layout.ColimaConfigPath : Path.Combine(ColimaFiles, ForwardLayout.ColimaConfig));
-            Add("-p", Port?.ToString(CultureInfo.InvariantCulture));
-            Add("-l", UserName);
-            Add("-i", KeyPath);
+            List<string> options =
+            [
+                "-T", "-a", "-x",
+                .. Option("-F", ColimaProfile is null ? SshConfig : ColimaFiles is null ? Layout.ColimaConfigPath : Path.Combine(ColimaFiles, ForwardLayout.ColimaConfig)),
+                .. Option("-p", Port?.ToString(CultureInfo.InvariantCulture)), .. Option("-l", UserName), .. Option("-i", KeyPath),
+            ];
             if (KeyPath is not null)
                 Set("IdentitiesOnly", "yes");
             // Nobody is there to answer.
@@ -93,12 +106,6 @@ sealed record ForwardSettings(ForwardLayout Layout, P11ForwardDirection Directio
             return options;
 
             void Set(string option, string value) => options.AddRange(["-o", $"{option}={value}"]);
-
-            void Add(string option, string? value)
-            {
-                if (value is not null)
-                    options.AddRange([option, value]);
-            }
         }
     }
 
@@ -122,6 +129,8 @@ sealed record ForwardSettings(ForwardLayout Layout, P11ForwardDirection Directio
             return all.Where(pair => pair.Value is not null).Select(pair => (pair.Key, pair.Value!));
         }
     }
+
+    static string[] Option(string option, string? value) => value is null ? [] : [option, value];
 
     /// <summary>The forward that a unit of ours remembers; null when it is another unit.</summary>
     internal static ForwardSettings? From(ForwardLayout layout, ILookup<string, string> remembered)

@@ -38,9 +38,11 @@ sealed class StartForwardStep(ISystemdManager systemd, ForwardSettings forward, 
     }
 }
 
-/// <summary>What a forward left on the far side is removed: a stale socket, and its directory when the forward made it and nothing else is in it.</summary>
+/// <summary>What a forward left on the far side is removed: its socket and session, and its directory when the forward made it and nothing else is in it.</summary>
 sealed class LeaveFarSideStep(ForwardSettings forward)
-    : PlanStep(new PlannedChange(ChangeKind.RemoveDirectory, Path.GetDirectoryName(forward.RemotePath)!, $"Remove the directory {Path.GetDirectoryName(forward.RemotePath)} on {forward.HostName}"))
+    : PlanStep(forward.MakesDirectory
+        ? new PlannedChange(ChangeKind.RemoveDirectory, Path.GetDirectoryName(forward.RemotePath)!, $"Remove the directory {Path.GetDirectoryName(forward.RemotePath)} on {forward.HostName}")
+        : new PlannedChange(ChangeKind.RemoveFile, forward.RemotePath, $"Remove the socket {forward.RemotePath} on {forward.HostName}"))
 {
     internal override bool Stays => true;
 

@@ -50,12 +50,14 @@ static class LaunchdPlanner
         return new ChangePlan(layout.Name, steps, new MemoryStream());
     }
 
-    internal static IChangePlan Remove(string name)
+    internal static async Task<IChangePlan> RemoveAsync(string name, IReporter reporter, CancellationToken cancellationToken)
     {
         List<PlanStep> steps = [];
         foreach (var layout in ForwardLayout.Both(name, P11KitServerScope.User).Where(layout => File.Exists(LaunchdAgent.Path(layout))))
         {
             steps.Add(Unload(layout));
+            if (ForwardInventory.Read(layout) is { } forward)
+                steps.AddRange(await ForwardRemains.StepsAsync(forward, reporter, cancellationToken));
             steps.AddRange(layout.Files.Append(layout.UnitPath).Append(LaunchdAgent.Path(layout)).Where(File.Exists).Select(file => new PlainFileStep(file, null)));
             steps.Add(new PlainDirectoryStep(layout.Directory, isRemoved: true));
             if (Directory.Exists(layout.StateDirectory))

@@ -84,7 +84,7 @@ sealed class P11SocketForwardService : IP11SocketForwardService
     {
         ForwardRules.CheckName(name);
         if (ForwardLayout.IsLaunchd)
-            return LaunchdPlanner.Remove(name);
+            return await LaunchdPlanner.RemoveAsync(name, reporter, cancellationToken);
         var managers = new SystemdManagers();
         try
         {

@@ -13,8 +13,6 @@ static class SshFailure
     {
         var lines = said.Split('\n', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries);
         var host = forward.HostName;
-        var port = forward.Port is { } number ? $"-p {number} " : "";
-        var target = $"{port}{(forward.UserName is null ? "" : $"{forward.UserName}@")}{host}";
         if (Find("REMOTE HOST IDENTIFICATION HAS CHANGED") is not null)
         {
             return Make(
@@ -29,14 +27,14 @@ static class SshFailure
         {
             return Make(
                 "HostKeyUnknown", FailureKind.PermissionDenied, unknown,
-                $"Connect once by hand as the same user, and compare the fingerprint that ssh shows with `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` over there: `ssh {target}`. Or put the key into known_hosts from a source that you trust.", forward);
+                $"Connect once by hand as the same user, and compare the fingerprint that ssh shows with `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` over there: `{forward.SshByHand()}`. Or put the key into known_hosts from a source that you trust.", forward);
         }
 
         if (Find("Permission denied (", "Too many authentication failures", "Load key", "UNPROTECTED PRIVATE KEY") is { } denied)
         {
             return Make(
                 "FarSideDeniesLogin", FailureKind.PermissionDenied, denied,
-                $"Let this command succeed, as the same user and without a question: `ssh -o BatchMode=yes {(forward.KeyPath is null ? "" : $"-i {forward.KeyPath} ")}{target} true`. A key with a passphrase needs an agent, which a service of the system does not have.", forward);
+                $"Let this command succeed, as the same user and without a question: `{forward.SshByHand("-o", "BatchMode=yes")} true`. A key with a passphrase needs an agent, which a service of the system does not have.", forward);
         }
 
         if (Find("remote port forwarding failed", "Could not request local forwarding", "administratively prohibited") is { } forbidden)
@@ -58,12 +56,12 @@ static class SshFailure
         {
             return Make(
                 "FarSideUnreachable", FailureKind.Unavailable, unreachable,
-                $"See that the machine runs and sshd listens there: `ssh {target} true`.", forward);
+                $"See that the machine runs and sshd listens there: `{forward.SshByHand()} true`.", forward);
         }
 
         return Make(
             "SshFailed", FailureKind.Unavailable, lines.LastOrDefault() ?? "ssh ended without a word",
-            $"See what ssh says: `ssh -v {target} true`.", forward);
+            $"See what ssh says: `{forward.SshByHand("-v")} true`.", forward);
 
         string? Find(params string[] parts) => Array.Find(lines, line => parts.Any(part => line.Contains(part, StringComparison.Ordinal)));
     }

@@ -7,7 +7,8 @@
 #   sh -s -- hold    PATH OWNER GROUP MODE ID   own, says so, and removes the socket when its input ends
 #   sh -s -- wait    PATH OWNER GROUP MODE ID   says that the connection stands, until its input ends
 #   sh -s -- drop    PATH INODE                 removes the socket if it is still that one
-#   sh -s -- leave   PATH                       removes a stale socket, and the directory when it is empty
+#   sh -s -- leave   PATH OWNER GROUP MODE ID   ends this forward's own last session, and removes a stale socket
+#   sh -s -- vacate  PATH OWNER GROUP MODE ID   the same, and removes the directory when it is empty
 #
 # OWNER and GROUP may be '-'. ID is what the sessions of one forward are known by.
 set -u
@@ -185,10 +186,10 @@ main() {
             cat >/dev/null
             ;;
         drop) drop "$owner" ;;
-        leave)
-            [ "$(kind "$path")" = stale ] && rm -f -- "$path"
-            rmdir -- "${path%/*}" 2>/dev/null
-            true
+        leave | vacate)
+            end_sessions
+            [ "$(kind "$path")" != stale ] || rm -f -- "$path" || fail "the stale socket $path cannot be removed"
+            [ "$verb" = leave ] || rmdir -- "${path%/*}" 2>/dev/null || true
             ;;
     esac
 }
