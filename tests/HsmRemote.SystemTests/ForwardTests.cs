@@ -88,11 +88,17 @@ public sealed class ForwardTests(TwoHosts hosts) : IClassFixture<TwoHosts>
         Assert.Equal(["Tunnel", "RemoteEnd", "Path"], test.GetProperty("Checks").EnumerateArray().Take(3).Select(check => check.GetProperty("Name").GetString()!));
         Assert.Equal("deep", test.GetProperty("Tokens")[0].GetProperty("Label").GetString());
 
+        // It moves, and takes along the directory that it made.
+        foreach (var path in (string[])["/run/pulla/pkcs11", "/run/pullb/pkcs11"])
+            hosts.HsmRemote($"New-P11SocketForward -HostName {Far} -Direction Pull -RemotePath /run/deep/pkcs11 -SocketPath {path} -ForwardName pulled").SucceededWithOne();
+        Assert.Equal("/run/pullb/pkcs11", hosts.Near.Shell("ls -d /run/pulla /run/pullb/pkcs11 2>/dev/null || true").Succeeded());
+
         // The server over there stops, and the ladder says where.
         hosts.Far.Shell("systemctl stop deep.socket").Succeeded();
         Cause("Test-P11SocketForward pulled", "RemoteNotAnswering", "RemoteEnd");
         hosts.HsmRemote("Remove-P11SocketForward pulled").SucceededWithOne();
         Assert.Equal("", Leftovers("pulled"));
+        Assert.Equal("", hosts.Near.Shell("ls -d /run/pull* 2>/dev/null || true").Succeeded());
     }
 
     [Fact]
@@ -166,10 +172,12 @@ public sealed class ForwardTests(TwoHosts hosts) : IClassFixture<TwoHosts>
         Assert.True(what.GetProperty("Changed").GetBoolean());
         Assert.Equal("/tmp/stale.p11", One("stale").GetProperty("RemotePath").GetString());
         Assert.Equal("", hosts.Far.Shell("ls /tmp/other.p11* 2>/dev/null || true").Succeeded());
-        // And it moves, from where it ends with the machine to where it does not.
+        // And it moves, from where it ends with the machine to where it does not, and takes along what it made.
+        hosts.HsmRemote($"New-P11SocketForward edge {Far} -RemotePath /run/made/pkcs11 -ForwardName stale").SucceededWithOne();
+        Assert.Equal("", hosts.Far.Shell("ls /tmp/stale.p11 2>/dev/null || true").Succeeded());
         hosts.HsmRemote($"New-P11SocketForward edge {Far} -RemotePath /tmp/other.p11 -ForwardName stale -Persist").SucceededWithOne();
         Assert.Equal("/etc/systemd/system/p11-forward-stale.service enabled", hosts.Near.Shell("ls /run/systemd/system/p11-forward-stale.service /etc/systemd/system/p11-forward-stale.service 2>/dev/null | tr '\\n' ' ' || true; systemctl is-enabled p11-forward-stale").Succeeded());
-        Assert.Equal("", hosts.Far.Shell("ls /tmp/stale.p11 2>/dev/null || true").Succeeded());
+        Assert.Equal("", hosts.Far.Shell("ls -d /run/made 2>/dev/null || true").Succeeded());
         hosts.HsmRemote("Get-P11SocketForward stale | Remove-P11SocketForward").SucceededWithOne();
         Assert.Equal("", Leftovers("stale"));
     }

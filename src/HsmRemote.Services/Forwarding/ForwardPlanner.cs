@@ -16,8 +16,9 @@ sealed class ForwardPlanner(SystemdManagers managers, IReporter reporter)
         var layout = wanted.Layout;
         var systemd = managers[layout.Scope];
         var known = ForwardInventory.Find(layout.Name, layout.Scope);
+        var moves = known is not null && !known.IsAtPlaceOf(wanted);
         // It is not missing for a second time.
-        if (known is { MakesDirectory: true } && string.Equals(known.MadePath, wanted.MadePath, StringComparison.Ordinal))
+        if (known is { MakesDirectory: true } && !moves)
             wanted = wanted with { MakesDirectory = true };
         var knownHosts = wanted.ColimaProfile is { } profile ? await KnownHostsAsync(wanted, profile, cancellationToken) : null;
 
@@ -25,7 +26,7 @@ sealed class ForwardPlanner(SystemdManagers managers, IReporter reporter)
         if (!isUp || Files(wanted, knownHosts).Count > 0)
         {
             using var reach = await ForwardReach.OpenAsync(wanted, knownHosts, cancellationToken);
-            wanted = wanted with { MakesDirectory = wanted.MakesDirectory | await CheckEndsAsync(reach.Forward, isUp, cancellationToken) };
+            wanted = wanted with { MakesDirectory = wanted.MakesDirectory | await CheckEndsAsync(reach.Forward, isUp && !moves, cancellationToken) };
         }
 
         var files = Files(wanted, knownHosts);
@@ -36,6 +37,8 @@ sealed class ForwardPlanner(SystemdManagers managers, IReporter reporter)
         var changes = files.Count > 0 || File.Exists(layout.Other.UnitPath);
         if (changes && IsActive(systemd, layout))
             steps.Add(UnitStep.Stop(systemd, layout.Unit));
+        if (moves)
+            steps.AddRange(await ForwardRemains.StepsAsync(known!, reporter, cancellationToken));
         if (File.Exists(layout.Other.UnitPath))
             RemoveFiles(layout.Other, systemd, steps);
         InstallPlanner.AddDirectories(layout.UnitDirectory, steps);

@@ -35,6 +35,10 @@ sealed record ForwardSettings(ForwardLayout Layout, P11ForwardDirection Directio
     /// <summary>The socket that the forward makes: over there, or here.</summary>
     internal string MadePath => Direction == P11ForwardDirection.Push ? RemotePath : SocketPath;
 
+    /// <summary>Whether the other makes its socket where this does.</summary>
+    internal bool IsAtPlaceOf(ForwardSettings other) =>
+        Direction == other.Direction && string.Equals(MadePath, other.MadePath, StringComparison.Ordinal) && string.Equals(HostName, other.HostName, StringComparison.Ordinal);
+
     /// <summary>The socket that it leads to: here, or over there.</summary>
     internal string ServedPath => Direction == P11ForwardDirection.Push ? SocketPath : RemotePath;
 
