@@ -213,6 +213,25 @@ public sealed class ForwardTests(TwoHosts hosts) : IClassFixture<TwoHosts>
     }
 
     [Fact]
+    public void Forwards_of_an_alias_are_in_nobodys_way()
+    {
+        _ = hosts.Token;
+        hosts.Near.WriteFile("/root/alias", $"Host box\n  HostName {Far}\n  HostKeyAlias {Far}\n  LogLevel QUIET\n  ExitOnForwardFailure yes\n  LocalForward 18080 localhost:80\n  RemoteForward 18081 localhost:80\n");
+        hosts.HsmRemote("New-P11SocketForward edge box -SshConfig /root/alias -RemotePath /run/alias/pkcs11 -ForwardName alias").SucceededWithOne();
+        hosts.Near.Shell("ss -Hltn 'sport = :18080' | grep -q .").Succeeded();
+        var pushed = hosts.HsmRemote("Test-P11SocketForward alias").SucceededWithOne();
+        Assert.True(pushed.GetProperty("Succeeded").GetBoolean(), pushed.ToString());
+        // While the tunnel has the ports, another one stands all the same.
+        hosts.HsmRemote("New-P11SocketForward -HostName box -SshConfig /root/alias -Direction Pull -RemotePath /run/alias/pkcs11 -ForwardName back").SucceededWithOne();
+        var pulled = hosts.HsmRemote("Test-P11SocketForward back").SucceededWithOne();
+        Assert.True(pulled.GetProperty("Succeeded").GetBoolean(), pulled.ToString());
+        hosts.HsmRemote("Remove-P11SocketForward back, alias").Succeeded();
+        Assert.Equal("", hosts.Far.Shell("ls -d /run/alias 2>/dev/null || true").Succeeded());
+        // And what is wrong is said.
+        Error("New-P11SocketForward edge box -SshConfig /root/alias -Port 1 -ForwardName alias", "FarSideUnreachable", "Connection refused");
+    }
+
+    [Fact]
     public void Both_ends_are_checked_before_anything_is_changed()
     {
         hosts.StartSshd(2211, "-o AllowStreamLocalForwarding=no");

@@ -28,6 +28,9 @@ sealed class FarSide(ForwardSettings forward)
     /// <summary>What a service of the system does not have, so that it does not help here either.</summary>
     const string Agent = "SSH_AUTH_SOCK";
 
+    // Also without those of ssh's configuration, which the tunnel may have.
+    static readonly string[] WithoutForwards = ["-o", "ClearAllForwardings=yes"];
+
     // Beyond what ssh gives up after by itself.
     static readonly TimeSpan Limit = TimeSpan.FromSeconds(40);
 
@@ -36,7 +39,7 @@ sealed class FarSide(ForwardSettings forward)
     /// <summary>Looks at the end where the socket is to be made, and changes nothing.</summary>
     /// <exception cref="HsmRemoteException">The far side cannot be asked.</exception>
     internal async Task<EndView> LookAsync(CancellationToken cancellationToken) =>
-        EndView.Parse(forward.Direction == P11ForwardDirection.Push ? await RunAsync([], EndCommand("look"), cancellationToken) : await LookHereAsync(cancellationToken));
+        EndView.Parse(forward.Direction == P11ForwardDirection.Push ? await RunAsync(WithoutForwards, EndCommand("look"), cancellationToken) : await LookHereAsync(cancellationToken));
 
     /// <summary>Has sshd make a socket where the one that is wanted will be, and removes it: only doing it shows that it is allowed.</summary>
     /// <param name="isDirectoryThere">Whether its directory is; else the one above is taken.</param>
@@ -48,13 +51,13 @@ sealed class FarSide(ForwardSettings forward)
         var path = Path.Combine(isDirectoryThere ? directory : Path.GetDirectoryName(directory)!, $".p11-{forward.Id[..8]}");
         // Of a trial that was cut short: nobody else has a socket of that name.
         var made = $"rm -f {path}";
-        await RunAsync([], $"test ! -S {path} || {made}", cancellationToken);
+        await RunAsync(WithoutForwards, $"test ! -S {path} || {made}", cancellationToken);
         await RunAsync(["-R", $"{path}:{forward.ServedPath}"], $"test -S {path} && {made}", cancellationToken);
     }
 
     /// <summary>Removes what a forward left on the far side.</summary>
     /// <exception cref="HsmRemoteException">The far side cannot be asked.</exception>
-    internal Task LeaveAsync(CancellationToken cancellationToken) => RunAsync([], EndCommand(forward.MakesDirectory ? "vacate" : "leave"), cancellationToken);
+    internal Task LeaveAsync(CancellationToken cancellationToken) => RunAsync(WithoutForwards, EndCommand(forward.MakesDirectory ? "vacate" : "leave"), cancellationToken);
 
     /// <summary>Runs a command of its shell there.</summary>
     async Task<string> RunAsync(IReadOnlyList<string> options, string command, CancellationToken cancellationToken)

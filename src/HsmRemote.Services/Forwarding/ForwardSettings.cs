@@ -99,7 +99,10 @@ sealed record ForwardSettings(ForwardLayout Layout, P11ForwardDirection Directio
             // A link that is cut is noticed after three times five seconds.
             Set("ServerAliveInterval", "5");
             Set("ServerAliveCountMax", "3");
-            Set("ExitOnForwardFailure", "yes");
+            // What it complains of is read.
+            Set("LogLevel", "INFO");
+            // The configuration may have forwards of its own, whose ports may be in use. Whether this one's socket is there, its end looks at.
+            Set("ExitOnForwardFailure", "no");
             Set("StreamLocalBindMask", "0177");
             Set("StreamLocalBindUnlink", "no");
             // A connection of its own, which ends with the forward.

@@ -37,7 +37,7 @@ static class SshFailure
                 $"Let this command succeed, as the same user and without a question: `{forward.SshByHand("-o", "BatchMode=yes")} true`. A key with a passphrase needs an agent, which a service of the system does not have.", forward);
         }
 
-        if (Find("remote port forwarding failed", "Could not request local forwarding", "administratively prohibited") is { } forbidden)
+        if (Find("remote port forwarding failed for listen path", "administratively prohibited") is { } forbidden)
         {
             return Make(
                 "ForwardingNotAllowed", FailureKind.PermissionDenied, forbidden,

@@ -151,8 +151,12 @@ prepare() {
     esac
 }
 
+# ssh goes on where it could not make the socket.
+is_ours() { [ -S "$path" ] && [ ! -L "$path" ] && [ -O "$path" ]; }
+
 # The mode last, so that nobody is let in whom the owner and the group are to keep out.
 own() {
+    is_ours || fail "$path was not made: nothing or somebody else's is there"
     [ "$owner" = - ] || chown -- "$owner" "$path" || fail "$path cannot be given to the user $owner"
     [ "$group" = - ] || chgrp -- "$group" "$path" || fail "$path cannot be given to the group $group"
     chmod -- "$mode" "$path" || fail "the mode of $path cannot be set"
@@ -172,7 +176,8 @@ main() {
         own) own ;;
         hold)
             trap '' HUP
-            inode=$(inode_of "$path")
+            inode=
+            ! is_ours || inode=$(inode_of "$path")
             (own) || {
                 drop "$inode"
                 exit 3

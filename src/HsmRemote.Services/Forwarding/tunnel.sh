@@ -28,7 +28,7 @@ note() {
 # Runs end.sh where the socket is made.
 at_end() {
     if [ "$direction" = Push ]; then
-        ssh "$@" -- "$host" "exec /bin/sh -s -- $verb $far $owner $group $mode $id" <"$here/end.sh"
+        ssh -o ClearAllForwardings=yes "$@" -- "$host" "exec /bin/sh -s -- $verb $far $owner $group $mode $id" <"$here/end.sh"
     else
         /bin/sh "$here/end.sh" "$verb" "$near" "$owner" "$group" "$mode" "$id"
     fi
@@ -76,7 +76,8 @@ connect() {
         [ "$answer" != 'p11-forward ready' ] || break
     done
     if [ "$answer" = 'p11-forward ready' ] && [ "$direction" = Pull ]; then
-        inode=$(ls -di "$near" | while read -r number _; do echo "$number"; done)
+        # Only what ssh has made is removed again.
+        [ ! -O "$near" ] || inode=$(ls -di "$near" | while read -r number _; do echo "$number"; done)
         verb=own
         at_end 2>"$run/errors.new" || { kill $child; answer=; }
     fi

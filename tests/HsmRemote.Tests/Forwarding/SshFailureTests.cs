@@ -17,7 +17,7 @@ public sealed class SshFailureTests
     [InlineData("ssh: connect to host far port 2222: Connection refused", "FarSideUnreachable", "Connection refused")]
     [InlineData("ssh: Could not resolve hostname far: Temporary failure in name resolution", "FarSideUnreachable", "resolve")]
     [InlineData("Timeout, server far not responding.", "FarSideUnreachable", "not responding")]
-    [InlineData("Error: remote port forwarding failed for listen path /tmp/pkcs11", "ForwardingNotAllowed", "/tmp/pkcs11")]
+    [InlineData("bind [127.0.0.1]:18080: Address already in use\r\nCould not request local forwarding.\r\nWarning: remote port forwarding failed for listen path /tmp/pkcs11", "ForwardingNotAllowed", "/tmp/pkcs11")]
     [InlineData("a banner\nof several lines\np11-forward: somebody else listens on /tmp/pkcs11", "StaleForward", "somebody else listens")]
     [InlineData("something new", "SshFailed", "something new")]
     [InlineData("", "SshFailed", "without a word")]
