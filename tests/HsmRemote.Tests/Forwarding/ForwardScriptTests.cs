@@ -33,6 +33,38 @@ public sealed class ForwardScriptTests : IDisposable
         Assert.Equal(socket, new FileInfo(link).LinkTarget);
     }
 
+    [Fact]
+    public async Task Pauses_double_up_to_a_minute_and_begin_anew_after_a_connection()
+    {
+        Write("end.sh", ForwardUnit.Script("end.sh"));
+        // The ninth attempt connects and drops at once; all others fail.
+        WriteProgram("ssh", """
+            case "$*" in
+                *' hold '*) echo 'p11-forward ready' ;;
+                *' prepare '*) [ "$(wc -l <"$RUNTIME_DIRECTORY/pauses")" -eq 8 ] && exit ;;
+            esac
+            echo 'ssh: connect to host far port 22: Connection refused' >&2
+            exit 255
+            """);
+        // What would wait says for how long, and ends the tunnel when enough was seen.
+        WriteProgram("sleep", """
+            echo "$1 $(grep Attempts "$RUNTIME_DIRECTORY/state")" >>"$RUNTIME_DIRECTORY/pauses"
+            [ "$(wc -l <"$RUNTIME_DIRECTORY/pauses")" -lt 11 ] || kill "$PPID"
+            """);
+        Write("pauses", "");
+        var ended = await ChildProcess.RunAsync(
+            "env",
+            [
+                $"PATH={directory.FullName}:{Environment.GetEnvironmentVariable("PATH")}", $"RUNTIME_DIRECTORY={directory.FullName}",
+                "/bin/sh", Write("tunnel.sh", ForwardUnit.Script("tunnel.sh")), "Push", "/run/edge/pkcs11", "/tmp/pkcs11", "-", "-", "0600", "0123456789abcdef", "-", "far",
+            ],
+            TestContext.Current.CancellationToken);
+        Assert.Equal(0, ended.ExitCode);
+        int[] pauses = [1, 2, 4, 8, 16, 32, 60, 60, 1, 2, 4];
+        Assert.Equal(pauses.Select((seconds, i) => $"{seconds} Attempts={i + 1}"), await File.ReadAllLinesAsync(In("pauses"), TestContext.Current.CancellationToken));
+        Assert.Contains("Connection refused", await File.ReadAllTextAsync(In("errors"), TestContext.Current.CancellationToken), StringComparison.Ordinal);
+    }
+
     string In(string name) => Path.Combine(directory.FullName, name);
 
     string Write(string name, string text)
@@ -40,6 +72,8 @@ public sealed class ForwardScriptTests : IDisposable
         File.WriteAllText(In(name), text);
         return In(name);
     }
+
+    void WriteProgram(string name, string script) => File.SetUnixFileMode(Write(name, $"#!/bin/sh\n{script}\n"), UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
 
     static Task<ChildProcess.Result> RunAsync(params IReadOnlyList<string> arguments) =>
         ChildProcess.RunAsync("/bin/sh", arguments, TestContext.Current.CancellationToken);
