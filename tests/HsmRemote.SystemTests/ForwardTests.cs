@@ -267,6 +267,24 @@ public sealed class ForwardTests(TwoHosts hosts) : IClassFixture<TwoHosts>
     }
 
     [Fact]
+    public void Keys_of_any_name_and_addresses_of_IPv6_are_what_ssh_takes()
+    {
+        const string Far6 = "fd99::2";
+        _ = hosts.Token;
+        Assert.SkipUnless(File.Exists("/proc/net/if_inet6"), "There is no IPv6 here.");
+        hosts.Near.Shell("mkdir '/root/my keys'; cp /root/.ssh/id_ed25519 '/root/my keys/100%.key'; ip addr add fd99::1/64 dev fwd nodad").Succeeded();
+        hosts.Far.Shell($"ip addr add {Far6}/64 dev fwd nodad").Succeeded();
+        hosts.Near.WriteFile("/root/keys", $"Host *\n  IdentityFile none\n  UserKnownHostsFile /root/.ssh/known_hosts\n  HostKeyAlias {Far}\n");
+        hosts.HsmRemote($"New-P11SocketForward edge {Far6} -SshConfig /root/keys -KeyPath '/root/my keys/100%.key' -RemotePath /tmp/key.p11 -ForwardName key").SucceededWithOne();
+        var test = hosts.HsmRemote("Test-P11SocketForward key").SucceededWithOne();
+        Assert.True(test.GetProperty("Succeeded").GetBoolean(), test.ToString());
+        hosts.HsmRemote("Remove-P11SocketForward key").SucceededWithOne();
+        // The remedy is a command that can be pasted, and does what the forward does.
+        var remedy = hosts.HsmRemote($"try {{ New-P11SocketForward edge {Far6} -Port 1 -SshConfig /root/keys -KeyPath '/root/my keys/100%.key' -ErrorAction Stop }} catch {{ $_.ErrorDetails.RecommendedAction }}").SucceededWithOne().GetString()!;
+        hosts.Near.Shell(remedy.Split('`')[1].Replace("-p 1 ", "", StringComparison.Ordinal)).Succeeded();
+    }
+
+    [Fact]
     public void A_users_own_systemd_forwards_too()
     {
         _ = hosts.Token;
@@ -336,20 +354,22 @@ public sealed class ForwardTests(TwoHosts hosts) : IClassFixture<TwoHosts>
     public void A_server_runs_from_the_prompt_until_it_is_interrupted()
     {
         _ = hosts.Token;
-        hosts.Near.Shell($"""
+        hosts.Near.Shell($$"""
             cd /root
-            env --default-signal=INT setsid {SandboxFixture.ShellPath} -NoProfile -NonInteractive -Command "Start-P11KitServer -Foreground -TargetUri '{hosts.Token.Uri}' -SocketPath /run/prompt.p11" >said 2>&1 &
+            env --default-signal=INT setsid {{SandboxFixture.ShellPath}} -NoProfile -NonInteractive -Command "Start-P11KitServer -Foreground -TargetUri '{{hosts.Token.Uri}}' -SocketPath '/run/the prompt:50%.p11'" >said 2>&1 &
             shell=$!
-            for i in $(seq 300); do grep -q export said && break; sleep 0.1; done
-            {TwoHosts.List("/run/prompt.p11")} >tokens
-            kill -INT $shell
-            wait $shell || true
+            for i in $(seq 300); do grep -q 'Over there' said && break; sleep 0.1; done
+            (eval "$(sed -n 's/^Here: *//p' said)"; p11tool --provider {{ContainerHost.Client}} --list-token-urls) >tokens
+            eval "$(sed -n 's/^To a host: *//p' said | sed 's/HOST$/-f {{Far}}/')"
             """).Succeeded();
         var said = hosts.Near.Shell("cat /root/said").Succeeded();
-        Assert.Contains("export P11_KIT_SERVER_ADDRESS=unix:path=/run/prompt.p11", said, StringComparison.Ordinal);
-        Assert.Contains("-R /tmp/pkcs11:/run/prompt.p11", said, StringComparison.Ordinal);
+        Assert.Contains("export P11_KIT_SERVER_ADDRESS='unix:path=/run/the prompt:50%25.p11'", said, StringComparison.Ordinal);
         Assert.Contains("token=edge", hosts.Near.Shell("cat /root/tokens").Succeeded(), StringComparison.Ordinal);
-        Assert.Equal("", hosts.Near.Shell("ls /run/prompt.p11 2>/dev/null || true; pgrep -x p11-kit-server || true").Succeeded());
+        Assert.Contains("token=edge", hosts.Far.Shell(TwoHosts.List("/tmp/pkcs11")).Succeeded(), StringComparison.Ordinal);
+        hosts.Far.Shell("rm /tmp/pkcs11").Succeeded();
+        hosts.Near.Shell("pkill -f -- '-R [/]tmp/pkcs11:'; pkill -INT -f 'Start-P11KitServer [-]Foreground'").Succeeded();
+        hosts.Near.WaitFor("! pgrep -f 'Start-P11KitServer [-]Foreground'");
+        Assert.Equal("", hosts.Near.Shell("ls '/run/the prompt:50%.p11' 2>/dev/null || true; pgrep -x p11-kit-server || true").Succeeded());
         Error("Start-P11KitServer -Foreground -TargetUri 'pkcs11:token=edge' -SocketPath /run/edge/pkcs11", "SocketPathTaken", "another path");
         Error("Start-P11KitServer -Foreground -TargetUri 'token=edge'", "UriMalformed", "PKCS #11 URI");
     }

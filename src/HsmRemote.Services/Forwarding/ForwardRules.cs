@@ -18,8 +18,8 @@ static partial class ForwardRules
         CheckPath(forward.SocketPath, "-SocketPath");
         CheckPath(forward.RemotePath, "-RemotePath");
         if (!HostName().IsMatch(forward.HostName))
-            throw Invalid("HostNameInvalid", $"'{forward.HostName}' is no name of a host.", "Give a name, an address, or an alias of ssh's configuration.", forward.HostName);
-        foreach (var (account, parameter) in new[] { (forward.UserName, "-UserName"), (forward.Owner, "-Owner"), (forward.Group, "-Group") })
+            throw Invalid("HostNameInvalid", $"'{forward.HostName}' is no name of a host.", "Give a name, an address (of IPv6 without brackets) or an alias of ssh's configuration; the user with -User, and the port with -Port.", forward.HostName);
+        foreach (var (account, parameter) in new[] { (forward.UserName, "-User"), (forward.Owner, "-Owner"), (forward.Group, "-Group") })
         {
             if (account is not null && !Account().IsMatch(account))
                 throw Invalid("AccountInvalid", $"'{account}' cannot be the value of {parameter}.", "Give the name or the number of an account, in letters, digits, '-', '_' and '.'.", account);
@@ -116,7 +116,7 @@ static partial class ForwardRules
     [GeneratedRegex(@"\A/[A-Za-z0-9/_.+@,-]*[A-Za-z0-9_.+@,-]\z", RegexOptions.CultureInvariant, 1000)]
     private static partial Regex SafePath();
 
-    [GeneratedRegex(@"\A[A-Za-z0-9_\[][A-Za-z0-9_.:%\[\]-]*\z", RegexOptions.CultureInvariant, 1000)]
+    [GeneratedRegex(@"\A[A-Za-z0-9_:][A-Za-z0-9_.:%-]*\z", RegexOptions.CultureInvariant, 1000)]
     private static partial Regex HostName();
 
     [GeneratedRegex(@"\A[A-Za-z0-9_][A-Za-z0-9_.-]*\$?\z", RegexOptions.CultureInvariant, 1000)]

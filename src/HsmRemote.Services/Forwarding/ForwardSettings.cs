@@ -50,7 +50,7 @@ sealed record ForwardSettings(ForwardLayout Layout, P11ForwardDirection Directio
     {
         string[] all =
         [
-            "ssh", .. options, .. Option("-F", SshConfig), .. Option("-p", Port?.ToString(CultureInfo.InvariantCulture)), .. Option("-i", KeyPath),
+            "ssh", .. options, .. Option("-F", SshConfig), .. Option("-p", Port?.ToString(CultureInfo.InvariantCulture)), .. Identity,
             $"{(UserName is null ? "" : $"{UserName}@")}{HostName}",
         ];
         return ShellWord.Join(all);
@@ -80,7 +80,7 @@ sealed record ForwardSettings(ForwardLayout Layout, P11ForwardDirection Directio
             [
                 "-T", "-a", "-x",
                 .. Option("-F", ColimaProfile is null ? SshConfig : ColimaFiles is null ? Layout.ColimaConfigPath : Path.Combine(ColimaFiles, ForwardLayout.ColimaConfig)),
-                .. Option("-p", Port?.ToString(CultureInfo.InvariantCulture)), .. Option("-l", UserName), .. Option("-i", KeyPath),
+                .. Option("-p", Port?.ToString(CultureInfo.InvariantCulture)), .. Option("-l", UserName), .. Identity,
             ];
             if (KeyPath is not null)
                 Set("IdentitiesOnly", "yes");
@@ -136,6 +136,11 @@ sealed record ForwardSettings(ForwardLayout Layout, P11ForwardDirection Directio
             return all.Where(pair => pair.Value is not null).Select(pair => (pair.Key, pair.Value!));
         }
     }
+
+    // A percent sign has to be doubled for ssh, and -i then looks for a file that has two.
+    string[] Identity => KeyPath is { } path && path.Contains('%', StringComparison.Ordinal)
+        ? ["-o", $"IdentityFile=\"{path.Replace("%", "%%", StringComparison.Ordinal).Replace("\\", @"\\", StringComparison.Ordinal).Replace("\"", "\\\"", StringComparison.Ordinal)}\""]
+        : Option("-i", KeyPath);
 
     static string[] Option(string option, string? value) => value is null ? [] : [option, value];
 

@@ -2,6 +2,7 @@ using System.ComponentModel;
 using System.Diagnostics;
 using System.Globalization;
 using System.Runtime.InteropServices;
+using HsmRemote.Services.Containers;
 using HsmRemote.Services.Native;
 using HsmRemote.Services.P11Kit;
 using HsmRemote.Services.Sockets;
@@ -47,9 +48,9 @@ sealed partial class ForegroundServer(IReadOnlyList<Pkcs11Uri> targetUri, string
                     TargetUri = targetUri,
                     SocketPath = path,
                     ProcessId = server.Id,
-                    Export = $"export P11_KIT_SERVER_ADDRESS=unix:path={path}",
-                    Forward = $"ssh -N -o ExitOnForwardFailure=yes -R /tmp/pkcs11:{path} HOST",
-                    RemoteExport = "export P11_KIT_SERVER_ADDRESS=unix:path=/tmp/pkcs11",
+                    Export = $"export {ProcessAddress.Variable}={ShellWord.Quote(ProcessAddress.Encode(path))}",
+                    Forward = $"ssh -N -o ExitOnForwardFailure=yes -R {ShellWord.Quote($"/tmp/pkcs11:{Forwarded(path)}")} HOST",
+                    RemoteExport = $"export {ProcessAddress.Variable}=unix:path=/tmp/pkcs11",
                 });
                 await server.WaitForExitAsync(cancellationToken);
                 throw Ended(server, said);
@@ -68,6 +69,10 @@ sealed partial class ForegroundServer(IReadOnlyList<Pkcs11Uri> targetUri, string
                 File.Delete(path);
         }
     }
+
+    /// <summary>A path as ssh reads it in -R: a colon would end it, and a percent sign begin a token.</summary>
+    static string Forwarded(string path) =>
+        path.Replace(@"\", @"\\", StringComparison.Ordinal).Replace(":", @"\:", StringComparison.Ordinal).Replace("%", "%%", StringComparison.Ordinal);
 
     Process Start(string path)
     {

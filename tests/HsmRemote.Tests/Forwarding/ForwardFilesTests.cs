@@ -85,9 +85,22 @@ public sealed class ForwardFilesTests
         Assert.Equal("ForwardPathInvalid", Assert.Throws<HsmRemoteException>(() => ForwardRules.Check(Forward with { RemotePath = path, KeyPath = null, SshConfig = null })).ErrorId);
 
     [Theory]
+    [InlineData("::1")]
+    [InlineData("fe80::1%eth0")]
+    [InlineData("far.example")]
+    public void What_ssh_takes_for_a_host_is_taken(string host) => ForwardRules.Check(Forward with { HostName = host, KeyPath = null, SshConfig = null });
+
+    [Fact]
+    public void An_account_that_is_none_is_named_by_its_parameter() => Assert.Contains(
+        "-User.", Assert.Throws<HsmRemoteException>(() => ForwardRules.Check(Forward with { UserName = "a b", KeyPath = null, SshConfig = null })).Failure, StringComparison.Ordinal);
+
+    [Theory]
     [InlineData("-oProxyCommand=x")]
     [InlineData("a b")]
     [InlineData("user@far")]
+    [InlineData("[fd99::2]")]
+    [InlineData("[far]:2222")]
+    [InlineData("ssh://far")]
     [InlineData("")]
     public void What_is_no_host_is_refused(string host) =>
         Assert.Equal("HostNameInvalid", Assert.Throws<HsmRemoteException>(() => ForwardRules.Check(Forward with { HostName = host, KeyPath = null, SshConfig = null })).ErrorId);

@@ -10,6 +10,15 @@ public sealed class SshFailureTests
         Port = 2222, UserName = "hsm",
     };
 
+    [Fact]
+    public void What_is_to_be_pasted_reaches_the_host_as_the_forward_does()
+    {
+        var forward = Forward with { KeyPath = "/root/my keys/a.key", SshConfig = "/root/50%" };
+        Assert.Contains(
+            "`ssh -o BatchMode=yes -F '/root/50%' -p 2222 -i '/root/my keys/a.key' hsm@far true`", SshFailure.Of("hsm@far: Permission denied (publickey).", forward).Remedy, StringComparison.Ordinal);
+        Assert.Contains("`ssh -v -p 2222 hsm@far true`", SshFailure.Of("something new", Forward).Remedy, StringComparison.Ordinal);
+    }
+
     [Theory]
     [InlineData("No ED25519 host key is known for [far]:2222 and you have requested strict checking.\r\nHost key verification failed.", "HostKeyUnknown", "No ED25519 host key is known")]
     [InlineData("@    WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!     @\r\nHost key for [far]:2222 has changed and you have requested strict checking.\r\nHost key verification failed.", "HostKeyChanged", "has changed")]
