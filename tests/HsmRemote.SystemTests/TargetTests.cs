@@ -95,13 +95,22 @@ public sealed class TargetTests(SandboxFixture sandbox)
         Assert.Equal("pkcs11:token=t", Assert.Single(Uris(sandbox.HsmRemote("Get-P11TargetUri target-object").SucceededWithOne())));
     }
 
-    [Fact]
-    public void When_nothing_is_piped_in_the_target_stays()
+    [Theory]
+    [InlineData("Get-Pkcs11Token no-such-token* | Set-P11TargetUri target-empty")]
+    [InlineData("Set-P11TargetUri target-empty")]
+    [InlineData("Set-P11TargetUri target-empty -Uri $null")]
+    [InlineData("Get-P11KitServer target-empty | Set-P11TargetUri")]
+    // What is no URI has none to be piped in, and what is left is not what was meant.
+    [InlineData("Test-Pkcs11Uri pkcs11:token=other, other | Set-P11TargetUri target-empty -Force")]
+    public void When_no_token_is_given_or_piped_in_the_target_stays_and_nobody_is_asked(string command)
     {
         sandbox.HsmRemote("Install-P11KitServer target-empty -TargetUri pkcs11:token=kept").SucceededWithOne();
-        var result = sandbox.HsmRemote("Get-Pkcs11Token 'no such token*' | Set-P11TargetUri target-empty");
+        // At a terminal, where a person presses Enter.
+        var result = sandbox.Run(
+            SandboxFixture.DefaultDeadline, "\r", "script", "--quiet", "--return", "--command",
+            $"stty cols 200; {SandboxFixture.ShellPath} -NoProfile -Command '{command}'", "/dev/null");
         Assert.Equal(1, result.ExitCode);
-        Assert.Contains("No token was piped in", result.StdErr, StringComparison.Ordinal);
+        Assert.Contains("No token was given with -Uri or piped in", result.StdOut, StringComparison.Ordinal);
         Assert.Equal("pkcs11:token=kept", Assert.Single(Uris(sandbox.HsmRemote("Get-P11TargetUri target-empty").SucceededWithOne())));
     }
 

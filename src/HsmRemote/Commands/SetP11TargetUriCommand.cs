@@ -21,10 +21,10 @@ public sealed class SetP11TargetUriCommand : ChangeCommand
     public string Name { get; set; } = "";
 
     /// <summary>The tokens' URIs. Those of objects are cut down to their tokens'. An empty array: nothing is exposed.</summary>
-    [Parameter(Mandatory = true, Position = 1, ValueFromPipelineByPropertyName = true)]
+    // Not mandatory: the engine would ask for it, and make an empty array, which ends what is exposed, of Enter.
+    [Parameter(Position = 1, ValueFromPipelineByPropertyName = true)]
     [ArgumentCompleter(typeof(TokenUriCompleter))]
-    [AllowEmptyCollection]
-    public string[] Uri { get; set; } = [];
+    public string[]? Uri { get; set; }
 
     /// <summary>Adds the tokens to the target, which stays as it is otherwise.</summary>
     [Parameter(ParameterSetName = AddSet, Mandatory = true)]
@@ -66,7 +66,7 @@ public sealed class SetP11TargetUriCommand : ChangeCommand
             targets[Name] = uris = [];
         try
         {
-            uris.AddRange(Uri.Select(uri => ParseUri(uri, nameof(Uri))));
+            uris.AddRange((Uri ?? throw NoToken()).Select(uri => ParseUri(uri, nameof(Uri))));
         }
         catch (HsmRemoteException e)
         {
@@ -79,12 +79,7 @@ public sealed class SetP11TargetUriCommand : ChangeCommand
     protected override void EndProcessing()
     {
         if (targets.Count == 0)
-        {
-            ThrowTerminatingError(ToErrorRecord(new HsmRemoteException(
-                "NoTokenPiped", FailureKind.InvalidArgument, "No token was piped in, so there is no target to set, and nothing has been changed.",
-                "See what Get-Pkcs11Token finds. To expose nothing, say so: Set-P11TargetUri -Name NAME -Uri @().", "-Uri")));
-        }
-
+            ThrowTerminatingError(ToErrorRecord(NoToken()));
         foreach (var (name, uris) in targets)
         {
             var request = new P11TargetRequest
@@ -126,4 +121,8 @@ public sealed class SetP11TargetUriCommand : ChangeCommand
             Exposes = isWhatIf ? Await<IReadOnlyList<Pkcs11Token>?>(async (reporter, cancellation) => await target.SelectedAsync(reporter, cancellation)) : Await(target.ExposedAsync),
         };
     }
+
+    static HsmRemoteException NoToken() => new(
+        "NoTokenPiped", FailureKind.InvalidArgument, "No token was given with -Uri or piped in, so there is no target to set, and nothing has been changed.",
+        "See what Get-Pkcs11Token finds, and pipe it in. To expose nothing, say so: Set-P11TargetUri -Name NAME -Uri @().", "-Uri");
 }
