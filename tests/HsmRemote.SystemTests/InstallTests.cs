@@ -151,6 +151,12 @@ public sealed class InstallTests(SandboxFixture sandbox)
     [InlineData("Install-P11KitServer -Name inst-bad -Group inst-bad-g -GroupId 0", "GroupIdInUse")]
     [InlineData("Install-P11KitServer -Name inst-bad -TargetUri 'pkcs11:token=a;;serial=9'", "UriMalformed")]
     [InlineData("Install-P11KitServer -Name inst-bad -TargetUri pkcs11:", "TargetUriExposesAll")]
+    [InlineData("Install-P11KitServer -Name inst-bad -AllowPath ''", "AllowPathInvalid")]
+    [InlineData("Install-P11KitServer -Name inst-bad -AllowPath $null, /srv", "AllowPathInvalid")]
+    [InlineData("Install-P11KitServer -Name inst-bad -AllowDevice ''", "AllowDeviceInvalid")]
+    [InlineData("Install-P11KitServer -Name inst-bad -AllowDevice $null, /dev/net/tun", "AllowDeviceInvalid")]
+    [InlineData("Install-P11KitServer -Name inst-bad -Environment @{ A = $null }", "EnvironmentInvalid")]
+    [InlineData("$twice = @{ A = 1 }; $twice[[char]'A'] = 2; Install-P11KitServer -Name inst-bad -Environment $twice", "EnvironmentInvalid")]
     [InlineData("Uninstall-P11KitServer -Name a/b", "NameInvalid")]
     [InlineData("Get-P11KitServer inst-bad", "ServerNotFound")]
     public void Bad_input_is_refused_before_anything_is_changed(string command, string errorId)

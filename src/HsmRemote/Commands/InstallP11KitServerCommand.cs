@@ -130,7 +130,7 @@ public sealed class InstallP11KitServerCommand : ChangeCommand
             Adopt = Adopt,
             AllowPath = AllowPath?.Select(Absolute).ToList(),
             AllowDevice = AllowDevice?.Select(Absolute).ToList(),
-            Environment = Environment?.Cast<DictionaryEntry>().ToDictionary(e => $"{e.Key}", e => $"{e.Value}", StringComparer.Ordinal),
+            Environment = Environment is null ? null : Variables(Environment),
             ServiceUser = ServiceUser,
             Modules = Module,
             InstallPackage = InstallPackage,
@@ -141,6 +141,23 @@ public sealed class InstallP11KitServerCommand : ChangeCommand
             $"Install the p11-kit server '{Name}'", Scope);
     });
 
-    // The engine would take a backslash for a separator.
-    string Absolute(string path) => path.StartsWith('/') ? path : Resolve(path);
+    // The engine would take a backslash for a separator, and nothing for where the session is.
+    string Absolute(string? path) => path is null or "" or ['/', ..] ? path ?? "" : Resolve(path);
+
+    static Dictionary<string, string> Variables(Hashtable given)
+    {
+        Dictionary<string, string> variables = new(StringComparer.Ordinal);
+        foreach (DictionaryEntry entry in given)
+        {
+            var name = $"{entry.Key}";
+            if (entry.Value is null || !variables.TryAdd(name, $"{entry.Value}"))
+            {
+                throw new HsmRemoteException(
+                    "EnvironmentInvalid", FailureKind.InvalidArgument, $"'{name}' cannot be set: -Environment has {(entry.Value is null ? "no value for it" : "it twice")}.",
+                    "Give each variable once, with a value; an empty one is ''.", name);
+            }
+        }
+
+        return variables;
+    }
 }
