@@ -256,11 +256,14 @@ public sealed class SocketHostTests(SandboxFixture sandbox)
         Assert.StartsWith($"{errorId},", error.GetString(), StringComparison.Ordinal);
     }
 
-    [Fact]
-    public void No_engine_is_an_error()
+    [Theory]
+    [InlineData("Test-P11Socket -Container x", true)]
+    [InlineData("Get-P11ContainerConfig x", false)]
+    public void No_engine_is_an_error_whose_remedy_the_cmdlet_has(string command, bool takesProcess)
     {
-        var error = sandbox.HsmRemote("""$env:PATH = '/nowhere'; try { Test-P11Socket -Container x -ErrorAction Stop } catch { $_.FullyQualifiedErrorId }""").SucceededWithOne();
-        Assert.StartsWith("NoContainerEngine,", error.GetString(), StringComparison.Ordinal);
+        var error = sandbox.HsmRemote($$"""$env:PATH = '/nowhere'; try { {{command}} -ErrorAction Stop } catch { "$($_.FullyQualifiedErrorId) $($_.Exception.Message)" }""").SucceededWithOne().GetString()!;
+        Assert.StartsWith("NoContainerEngine,", error, StringComparison.Ordinal);
+        Assert.Equal(takesProcess, error.Contains("-ProcessId", StringComparison.Ordinal));
     }
 
     /// <summary>Starts a process that stays, and gives its number.</summary>

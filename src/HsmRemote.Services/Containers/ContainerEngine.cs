@@ -16,7 +16,7 @@ static class ContainerEngine
     /// <exception cref="HsmRemoteException">No engine has it, or it does not run.</exception>
     internal static async Task<int> MainProcessAsync(string container, CancellationToken cancellationToken)
     {
-        var (program, output) = await InspectAsync(container, "{{.State.Pid}}", cancellationToken);
+        var (program, output) = await InspectAsync(container, "{{.State.Pid}}", takesProcess: true, cancellationToken);
         return int.TryParse(output.Trim(), CultureInfo.InvariantCulture, out var process) && process > 0 ? process : throw NotRunning(program, container);
     }
 
@@ -24,13 +24,18 @@ static class ContainerEngine
     /// <exception cref="HsmRemoteException">No engine has it.</exception>
     internal static async Task<(string Program, JsonElement Container)> InspectAsync(string container, CancellationToken cancellationToken)
     {
-        var (program, output) = await InspectAsync(container, "{{json .}}", cancellationToken);
+        var (program, output) = await InspectAsync(container, "{{json .}}", takesProcess: false, cancellationToken);
         using var document = JsonDocument.Parse(output);
         // podman gives a list of the one, docker the one.
         return (program, (document.RootElement.ValueKind is JsonValueKind.Array ? document.RootElement[0] : document.RootElement).Clone());
     }
 
-    static async Task<(string Program, string Output)> InspectAsync(string container, string format, CancellationToken cancellationToken)
+    /// <summary>Asks one engine after the other.</summary>
+    /// <param name="container">The container's name or id.</param>
+    /// <param name="format">What of it is wanted.</param>
+    /// <param name="takesProcess">Whether who asks takes -ProcessId too, as the way out.</param>
+    /// <param name="cancellationToken">Ends it.</param>
+    static async Task<(string Program, string Output)> InspectAsync(string container, string format, bool takesProcess, CancellationToken cancellationToken)
     {
         List<string> answers = [];
         var answered = false;
@@ -48,16 +53,16 @@ static class ContainerEngine
         {
             throw new HsmRemoteException(
                 "NoContainerEngine", FailureKind.Unavailable, "Neither podman nor docker is on PATH, so that nobody can be asked for a container.",
-                "Give the main process itself, as the host numbers it, with -ProcessId.", container);
+                takesProcess ? "Give the main process itself, as the host numbers it, with -ProcessId." : "Run it where the container's engine is, or put the engine on PATH.", container);
         }
 
         throw answered
             ? new HsmRemoteException(
                 "ContainerNotFound", FailureKind.NotFound, $"There is no container '{container}' ({string.Join("; ", answers)}).",
-                "A container of another user is known to that user's engine only: give its main process with -ProcessId.", container)
+                $"A container of another user is known to that user's engine only: {(takesProcess ? "give its main process with -ProcessId" : "run it as that user")}.", container)
             : new HsmRemoteException(
                 "NoContainerEngine", FailureKind.Unavailable, $"No container engine answers ({string.Join("; ", answers)}).",
-                "Start it, or give the main process itself, as the host numbers it, with -ProcessId.", container);
+                takesProcess ? "Start it, or give the main process itself, as the host numbers it, with -ProcessId." : "Start it.", container);
     }
 
     /// <summary>The names of the containers that run; those of an engine that does not answer are left out.</summary>
