@@ -39,6 +39,12 @@ public sealed class FormatTests(FormatHost host) : IClassFixture<FormatHost>
         where width > FormatHost.Width || columns.Exists(column => column.Label.Length > column.Width)
         select $"the table of {type.Name} takes {width} columns, or has a header that is cut");
 
+    [Fact]
+    public void A_table_goes_on_in_the_next_line_and_cuts_nothing() => Faults.None(
+        from type in WithTable()
+        where Table(type)!.Descendants("TableRowEntry").Any(row => row.Element("Wrap") is null) || host.Show([Samples.Of(type, Fill.Long)], "Format-Table", colour: false).Contains('…', StringComparison.Ordinal)
+        select $"the table of {type.Name} cuts what is long");
+
     [Theory]
     [CombinatorialFormats]
     public void What_is_shown_fits_100_columns_and_colour_takes_no_room(Fill fill, string format)
