@@ -93,6 +93,16 @@ public sealed class ContainerConfigTests(SandboxFixture sandbox)
     }
 
     [Fact]
+    public void What_an_env_file_has_no_place_for_is_a_warning()
+    {
+        sandbox.HsmRemote("Install-P11KitServer config-env -Group config-env").SucceededWithOne();
+        var result = sandbox.HsmRemote("New-P11ContainerConfig config-env Env -Image debian:12 -Uid 5000");
+        Assert.StartsWith("SOCKET_PATH=", result.SucceededWithOne().GetString(), StringComparison.Ordinal);
+        Assert.Contains("-Image and -Uid", result.StdErr, StringComparison.Ordinal);
+        Assert.Equal("", sandbox.HsmRemote("New-P11ContainerConfig config-env Env -C8yDomain example.com").StdErr);
+    }
+
+    [Fact]
     public void Wrong_use_is_an_error_that_says_what_to_do()
     {
         sandbox.HsmRemote("Install-P11KitServer config-errors -Group config-errors").SucceededWithOne();
@@ -100,6 +110,7 @@ public sealed class ContainerConfigTests(SandboxFixture sandbox)
         {
             ("-Engine Docker -Uid 1 -User root", "IdentityAmbiguous"),
             ("-Engine Docker -Gid 1", "UidRequired"),
+            ("-Engine Docker -AsObject -Path /run/config-errors.txt", "OutputAmbiguous"),
             ("-Engine Docker -Image -rf", "ContainerValueInvalid"),
             ("-Engine Docker -Image \"a`nb\"", "ContainerValueInvalid"),
             ("-Engine Quadlet -Image 'a\\b'", "ContainerValueInvalid"),

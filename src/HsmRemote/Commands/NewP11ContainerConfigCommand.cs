@@ -122,6 +122,7 @@ public sealed class NewP11ContainerConfigCommand : ChangeCommand
         try
         {
             RequireOneUser();
+            RequireOneOutput();
             RequirePinToBeWritable();
             if (PinPath is not null)
                 pinOfFile = Services.Sockets.ReadPin(Resolve(PinPath));
@@ -214,6 +215,23 @@ public sealed class NewP11ContainerConfigCommand : ChangeCommand
 
         if (Gid is not null && Uid is null)
             throw Invalid("UidRequired", "-Gid is the primary group of a user, and no user is given.", "Give it with -Uid.", Gid);
+    }
+
+    void RequireOneOutput()
+    {
+        if (AsObject && Path is not null)
+        {
+            throw Invalid(
+                "OutputAmbiguous", "-AsObject gives an object, and -Path writes a file in its place.", "Give one of them. The object's Text is what would be in the file.", Path);
+        }
+
+        if (Engine is not P11ContainerEngine.Env || ParameterSetName is DockerfileSet || AsObject)
+            return;
+        // Of a user, the owner of the PIN's file is made.
+        string[] users = PinAsSecret ? [] : [nameof(User), nameof(Uid), nameof(Gid)];
+        var unwritten = users.Prepend(nameof(Image)).Append(nameof(Service)).Where(MyInvocation.BoundParameters.ContainsKey).Select(name => $"-{name}").ToList();
+        if (unwritten.Count > 0)
+            WriteWarning($"An .env file has variables only: what {string.Join(" and ", unwritten)} gave is not in it. Give it to the engine that reads the file, such as -Engine Compose.");
     }
 
     void RequirePinToBeWritable()
