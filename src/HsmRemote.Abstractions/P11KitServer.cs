@@ -212,6 +212,9 @@ public sealed class P11TargetUri
     /// <summary>The instance.</summary>
     public required string Name { get; init; }
 
+    /// <summary>Whose it is.</summary>
+    public required P11KitServerScope Scope { get; init; }
+
     /// <summary>The tokens that it exposes, one URI each. Empty: none. Binds to -Uri.</summary>
     public required IReadOnlyList<Pkcs11Uri> Uri { get; init; }
 

@@ -99,12 +99,15 @@ public sealed class ForeignServerTests(SandboxFixture sandbox)
         var server = Server("foreign-guide");
         Assert.Equal(token.Uri, Assert.Single(Target(server)));
         Assert.Equal(JsonValueKind.Null, server.GetProperty("ConfigPath").ValueKind);
+        Assert.Equal("/etc/systemd/system/foreign-guide.service", Text(sandbox.HsmRemote("Get-P11TargetUri foreign-guide").SucceededWithOne(), "Path"));
         Assert.True(sandbox.HsmRemote("Test-P11Socket foreign-guide").SucceededWithOne().GetProperty("Succeeded").GetBoolean());
 
         var changed = After($"Get-Pkcs11Token '{token.Label}', '{other.Label}' | Set-P11TargetUri -Name foreign-guide", "foreign-guide");
         Assert.Equal(2, Target(changed).Length);
         Assert.Equal("/etc/systemd/system/foreign-guide.service.d/zz-target.conf", Assert.Single(changed.GetProperty("DropInPath").EnumerateArray()).GetString());
-        Assert.Equal(Target(changed), sandbox.HsmRemote("Get-P11TargetUri foreign-guide").SucceededWithOne().GetProperty("Uri").EnumerateArray().Select(uri => uri.GetString()));
+        var read = sandbox.HsmRemote("Get-P11TargetUri foreign-guide").SucceededWithOne();
+        Assert.Equal(Target(changed), read.GetProperty("Uri").EnumerateArray().Select(uri => uri.GetString()));
+        Assert.Equal("/etc/systemd/system/foreign-guide.service.d/zz-target.conf", Text(read, "Path"));
         sandbox.WaitFor("test -S /run/foreign-guide/pkcs11");
         Assert.Equal(
             new[] { token.Label, other.Label }.Order(StringComparer.Ordinal),

@@ -66,6 +66,29 @@ public sealed class UserScopeTests(Distributions distributions)
         HostState.IsAsBefore(before, sandbox);
     }
 
+    [Fact]
+    public void Of_two_with_one_name_the_one_that_is_piped_is_the_one_that_is_meant()
+    {
+        var sandbox = distributions[Distributions.Debian13];
+        sandbox.Shell("useradd --create-home --uid 4102 own-two; systemctl start user@4102.service").Succeeded();
+        sandbox.HsmRemote("Install-P11KitServer own-two -TargetUri pkcs11:token=machine").SucceededWithOne();
+
+        var output = HsmRemote(sandbox, "4102", "/home/own-two", """
+            [void] (Install-P11KitServer own-two -Scope User -TargetUri pkcs11:token=own)
+            [void] (Install-P11KitServer own-copy -Scope User)
+            (Get-P11KitServer own-two -Scope User | Set-P11TargetUri -Uri pkcs11:token=more -Add -Force).Changed
+            (Get-P11KitServer own-two -Scope User | Install-P11KitServer -MaxConnections 7).Changed
+            (Get-P11TargetUri own-two -Scope User | Set-P11TargetUri -Force).Changed
+            Get-P11TargetUri own-tw* | Set-P11TargetUri -Force -WhatIf | ForEach-Object { "$($_.Changed): $($_.Uri)" }
+            # Whose the target is that is copied says nothing of whose the copy is.
+            (Get-P11TargetUri own-two -Scope System | Set-P11TargetUri own-copy -Force).Uri.ForEach('ToString')
+            """);
+        Assert.Equal(
+            ["True", "True", "False", "False: pkcs11:token=machine", "False: pkcs11:token=own pkcs11:token=more", "pkcs11:token=machine"],
+            output.Select(one => one.ToString()));
+        sandbox.HsmRemote("Uninstall-P11KitServer own-two -Scope System").SucceededWithOne();
+    }
+
     [Theory]
     [InlineData("Install-P11KitServer own-bad -Scope User -Group root", "GroupNotForUser")]
     [InlineData("Install-P11KitServer own-bad", "RootRequired")]
@@ -94,12 +117,16 @@ public sealed class UserScopeTests(Distributions distributions)
     static string Files(SandboxFixture sandbox) =>
         sandbox.Shell("find /home/own-user/.config /run/user/4100 -printf '%p %y %m %u\n' | LC_ALL=C sort").Succeeded();
 
-    static CommandResult As(SandboxFixture sandbox, params string[] command) =>
-        sandbox.Run("setpriv", ["--reuid=4100", "--regid=4100", "--init-groups", "env", "HOME=/home/own-user", .. command]);
+    static CommandResult As(SandboxFixture sandbox, params string[] command) => As(sandbox, "4100", "/home/own-user", command);
 
-    static JsonElement[] HsmRemote(SandboxFixture sandbox, string command)
+    static CommandResult As(SandboxFixture sandbox, string user, string home, string[] command) =>
+        sandbox.Run("setpriv", [$"--reuid={user}", $"--regid={user}", "--init-groups", "env", $"HOME={home}", .. command]);
+
+    static JsonElement[] HsmRemote(SandboxFixture sandbox, string command) => HsmRemote(sandbox, "4100", "/home/own-user", command);
+
+    static JsonElement[] HsmRemote(SandboxFixture sandbox, string user, string home, string command)
     {
-        var result = As(sandbox, SandboxFixture.ShellPath, "-NoProfile", "-NonInteractive", "-OutputFormat", "Json", "-Command", command);
+        var result = As(sandbox, user, home, [SandboxFixture.ShellPath, "-NoProfile", "-NonInteractive", "-OutputFormat", "Json", "-Command", command]);
         using var document = JsonDocument.Parse(result.Succeeded());
         return [.. document.RootElement.Clone().EnumerateArray()];
     }

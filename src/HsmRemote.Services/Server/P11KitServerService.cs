@@ -124,9 +124,9 @@ sealed class P11KitServerService(IPkcs11TokenService tokens) : IP11KitServerServ
         using var managers = new SystemdManagers();
         var server = Find(managers, name, new NoReporter(), scope);
         if (server.TargetVariable is not { } variable)
-            return new P11TargetUri { Name = name, Uri = server.TargetUri ?? [], Path = server.UnitPath! };
+            return new P11TargetUri { Name = name, Scope = server.Scope, Uri = server.TargetUri ?? [], Path = CommandPath(managers[server.Scope], server) };
         var path = ConfigPath(server);
-        return new P11TargetUri { Name = name, Uri = TargetFile.Read(name, path, variable).Uris(), Path = path };
+        return new P11TargetUri { Name = name, Scope = server.Scope, Uri = TargetFile.Read(name, path, variable).Uris(), Path = path };
     }
 
     public Task RunForegroundAsync(
@@ -174,6 +174,14 @@ sealed class P11KitServerService(IPkcs11TokenService tokens) : IP11KitServerServ
     /// <exception cref="HsmRemoteException">There are two.</exception>
     static P11KitServer? One(IReadOnlyList<P11KitServer> found, string name) => found.Count < 2 ? found is [var only] ? only : null : throw new HsmRemoteException(
         "ServerAmbiguous", FailureKind.InvalidArgument, $"There are two p11-kit servers '{name}': the machine's and your own.", "Say which one: -Scope System or -Scope User.", name);
+
+    /// <summary>The file of the service's unit, or of its drop-ins, that has the command in force: the last one that has any.</summary>
+    static string CommandPath(ISystemdManager systemd, P11KitServer server)
+    {
+        var service = ServerInventory.LoadService(systemd, server.ServiceUnit)!;
+        var unit = service.Text("FragmentPath");
+        return service.Texts("DropInPaths").LastOrDefault(path => UnitFile.ValueOf(path, "ExecStart") is not null) ?? unit;
+    }
 
     static string ConfigPath(P11KitServer server) => server.ConfigPath ?? throw new HsmRemoteException(
         "NoConfigFile", FailureKind.InvalidOperation,

@@ -20,7 +20,7 @@ public sealed class InstallP11KitServerCommand : ChangeCommand
     public P11KitServerMode? Mode { get; set; }
 
     /// <summary>Whose it is: the machine's, or the caller's own, for rootless containers. By default as it is installed, or System.</summary>
-    [Parameter]
+    [Parameter(ValueFromPipelineByPropertyName = true)]
     public P11KitServerScope? Scope { get; set; }
 
     /// <summary>The socket's absolute path, at most 107 bytes. By default /run/NAME/pkcs11.</summary>

@@ -12,7 +12,8 @@ public sealed class SetP11TargetUriCommand : ChangeCommand
     const string AddSet = "Add";
     const string RemoveSet = "Remove";
 
-    readonly Dictionary<string, List<Pkcs11Uri>> targets = new(StringComparer.Ordinal);
+    readonly Dictionary<(string Name, P11KitServerScope? Scope), List<Pkcs11Uri>> targets = [];
+    bool isNamed;
 
     /// <summary>The instance's name.</summary>
     [Parameter(Mandatory = true, Position = 0, ValueFromPipelineByPropertyName = true)]
@@ -53,17 +54,26 @@ public sealed class SetP11TargetUriCommand : ChangeCommand
     public double TimeoutSeconds { get; set; } = 30;
 
     /// <summary>Whose instance: the machine's, or the caller's own. By default the one that there is.</summary>
-    [Parameter]
+    [Parameter(ValueFromPipelineByPropertyName = true)]
     public P11KitServerScope? Scope { get; set; }
 
     private protected override bool NeedsRoot => false;
 
     /// <inheritdoc/>
+    protected override void BeginProcessing()
+    {
+        // Whose instance a piped target is says nothing of one that the command names.
+        isNamed = MyInvocation.BoundParameters.ContainsKey(nameof(Name)) && !MyInvocation.BoundParameters.ContainsKey(nameof(Scope));
+        base.BeginProcessing();
+    }
+
+    /// <inheritdoc/>
     protected override void ProcessRecord()
     {
         // All that is piped in is one target, so that nothing can be decided before the last record.
-        if (!targets.TryGetValue(Name, out var uris))
-            targets[Name] = uris = [];
+        var instance = (Name, isNamed ? null : Scope);
+        if (!targets.TryGetValue(instance, out var uris))
+            targets[instance] = uris = [];
         try
         {
             uris.AddRange((Uri ?? throw NoToken()).Select(uri => ParseUri(uri, nameof(Uri))));
@@ -80,12 +90,12 @@ public sealed class SetP11TargetUriCommand : ChangeCommand
     {
         if (targets.Count == 0)
             ThrowTerminatingError(ToErrorRecord(NoToken()));
-        foreach (var (name, uris) in targets)
+        foreach (var ((name, scope), uris) in targets)
         {
             var request = new P11TargetRequest
             {
                 Name = name,
-                Scope = Scope,
+                Scope = scope,
                 Uri = uris,
                 Change = Add ? P11TargetChange.Add : Remove ? P11TargetChange.Remove : P11TargetChange.Set,
                 Form = Form,
@@ -96,11 +106,11 @@ public sealed class SetP11TargetUriCommand : ChangeCommand
             };
             Attempt(() =>
             {
-                RequireRights(name, Scope);
+                RequireRights(name, scope);
                 Carry(
                     name,
                     async (reporter, cancellation) => await Services.Servers.PlanTargetAsync(request, reporter, cancellation),
-                    $"Set the target of the p11-kit server '{name}'", Scope);
+                    $"Set the target of the p11-kit server '{name}'", scope);
             });
         }
 

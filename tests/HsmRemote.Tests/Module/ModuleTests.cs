@@ -74,13 +74,13 @@ public sealed class ModuleTests(Engine engine) : IDisposable
     [Fact]
     public void What_it_gives_feeds_the_next_by_property_name()
     {
-        // Uri of a token binds to -Uri, and Name of a server to -Name: the names are the contract.
+        // Uri of a token binds to -Uri, and Name and Scope of a server to -Name and -Scope: the names are the contract.
         foreach (var (type, property, cmdlet) in new[]
         {
-            ("Pkcs11Token", "Uri", "Set-P11TargetUri"), ("P11TargetUri", "Uri", "Set-P11TargetUri"), ("P11ChangeResult", "Name", "Set-P11TargetUri"),
+            ("Pkcs11Token", "Uri", "Set-P11TargetUri"), ("P11TargetUri", "Uri", "Set-P11TargetUri"), ("P11TargetUri", "Name", "Set-P11TargetUri"), ("P11TargetUri", "Scope", "Set-P11TargetUri"), ("P11ChangeResult", "Name", "Set-P11TargetUri"),
             ("Pkcs11Token", "Uri", "Test-Pkcs11Uri"), ("Pkcs11UriTest", "Uri", "Set-P11TargetUri"),
             ("P11KitServer", "Name", "Test-P11Socket"), ("P11KitServer", "Name", "Get-Pkcs11Token"), ("P11KitServer", "Name", "Get-Pkcs11Object"), ("Pkcs11Object", "Uri", "Set-P11TargetUri"), ("P11KitServer", "Name", "Uninstall-P11KitServer"),
-            ("P11KitServer", "Name", "New-P11ContainerConfig"), ("P11ContainerConfig", "Name", "Test-P11Socket"),
+            ("P11KitServer", "Name", "New-P11ContainerConfig"), ("P11KitServer", "Scope", "Set-P11TargetUri"), ("P11KitServer", "Scope", "Get-P11TargetUri"), ("P11KitServer", "Scope", "Install-P11KitServer"), ("P11ContainerConfig", "Name", "Test-P11Socket"),
         })
         {
             Assert.NotNull(typeof(Pkcs11Token).Assembly.GetType($"HsmRemote.{type}")!.GetProperty(property));
