@@ -10,6 +10,8 @@ sealed record CmdletParameter
 {
     internal required string Type { get; init; }
 
+    internal required bool IsSwitch { get; init; }
+
     internal required bool SupportsWildcards { get; init; }
 
     internal required bool DontShow { get; init; }
@@ -21,7 +23,7 @@ sealed record CmdletParameter
     /// <summary>The words that it takes, where its type is an enumeration.</summary>
     internal required IReadOnlyList<string> EnumValues { get; init; }
 
-    /// <summary>What its property has before anything is bound, or null when that is null or empty.</summary>
+    /// <summary>What its property has before anything is bound, or null when that is null or empty. Empty where it always has to be given.</summary>
     internal required string? DefaultValue { get; init; }
 
     internal required IReadOnlyList<ParameterSetFacts> Sets { get; init; }
@@ -42,12 +44,13 @@ sealed record CmdletParameter
         return new CmdletParameter
         {
             Type = TypeName(parameter.ParameterType),
+            IsSwitch = parameter.SwitchParameter,
             SupportsWildcards = parameter.Attributes.OfType<SupportsWildcardsAttribute>().Any(),
             DontShow = parameter.Attributes.OfType<ParameterAttribute>().Any(a => a.DontShow),
             Aliases = parameter.Aliases,
             AcceptedValues = [.. parameter.Attributes.OfType<ValidateSetAttribute>().SelectMany(a => a.ValidValues)],
             EnumValues = EnumNames(parameter.ParameterType),
-            DefaultValue = Text(property?.GetValue(unbound)),
+            DefaultValue = parameter.ParameterSets.Values.All(set => set.IsMandatory) ? "" : Text(property?.GetValue(unbound)),
             Sets = [.. parameter.ParameterSets.Select(set => Set(set.Key, set.Value))],
         };
     }

@@ -1,5 +1,6 @@
 using System.Management.Automation;
 using System.Management.Automation.Language;
+using System.Reflection;
 using System.Text.RegularExpressions;
 using HsmRemote.Docs.Pages;
 
@@ -9,6 +10,11 @@ namespace HsmRemote.Docs.Checks;
 static partial class PageCheck
 {
     const int FewestExamples = 3;
+    const string ModuleNamespace = "HsmRemote";
+
+    // What Get-Help says of a cmdlet that takes nothing, and of one that takes whatever has the properties.
+    const string NoInput = "None";
+    const string AnyInput = "System.Object";
 
     internal static void Check(IReadOnlyList<CmdletPage> pages, IReadOnlyList<string> topics, ModuleCommands exported, Problems problems)
     {
@@ -45,6 +51,7 @@ static partial class PageCheck
 
         SameNames(page, "the types of OUTPUTS", page.Outputs.Select(o => o.Name), cmdlet.OutputType.Select(o => o.Name), problems);
         CheckInputs(page, cmdlet, problems);
+        CheckOutputs(page, cmdlet, problems);
         if (page.Examples.Count < FewestExamples)
             problems.Add(page.FileName, $"it has {page.Examples.Count} examples, and needs {FewestExamples}.");
         foreach (var (index, example) in page.Examples.Index())
@@ -65,6 +72,30 @@ static partial class PageCheck
             var type = parameter.ParameterType.IsArray ? parameter.ParameterType.GetElementType()! : parameter.ParameterType;
             if (!page.Inputs.Any(input => string.Equals(input.Name, type.FullName, StringComparison.Ordinal)))
                 problems.Add(page.FileName, $"INPUTS lacks {type.FullName}, which -{parameter.Name} takes from the pipeline.");
+        }
+
+        foreach (var input in page.Inputs.Where(input => input.Name is not (NoInput or AnyInput) && !IsTaken(input.Name, cmdlet)))
+            problems.Add(page.FileName, $"INPUTS has {input.Name}, which no parameter takes, neither as a whole nor by the name of one of its properties.");
+    }
+
+    static bool IsTaken(string name, CmdletInfo cmdlet)
+    {
+        var type = AppDomain.CurrentDomain.GetAssemblies().Select(assembly => assembly.GetType(name)).FirstOrDefault(type => type is not null);
+        return type is not null && cmdlet.Parameters.Values.Any(parameter =>
+            (parameter.ParameterSets.Values.Any(set => set.ValueFromPipeline) && (parameter.ParameterType == type || parameter.ParameterType.GetElementType() == type))
+            || (parameter.ParameterSets.Values.Any(set => set.ValueFromPipelineByPropertyName) && parameter.Aliases.Prepend(parameter.Name).Any(property => type.GetProperty(property) is not null)));
+    }
+
+    /// <summary>That OUTPUTS names every property of the module's own types.</summary>
+    static void CheckOutputs(CmdletPage page, CmdletInfo cmdlet, Problems problems)
+    {
+        foreach (var type in cmdlet.OutputType.Select(output => output.Type).Where(type => type.Namespace is ModuleNamespace))
+        {
+            var words = page.Outputs.Where(output => string.Equals(output.Name, type.FullName, StringComparison.Ordinal))
+                .SelectMany(output => output.Description).SelectMany(paragraph => paragraph.Split([.. " ,.;:()"])).ToHashSet(StringComparer.Ordinal);
+            var lacking = type.GetProperties(BindingFlags.Public | BindingFlags.Instance).Select(property => property.Name).Except(words, StringComparer.Ordinal).ToList();
+            if (lacking.Count > 0)
+                problems.Add(page.FileName, $"OUTPUTS does not say that {type.FullName} has: {string.Join(", ", lacking)}.");
         }
     }
 
@@ -92,8 +123,8 @@ static partial class PageCheck
         Same(page, $"{what} DontShow", facts.DontShow, real.DontShow, problems);
         SameNames(page, $"{what} Aliases", facts.Aliases, real.Aliases, problems);
         SameNames(page, $"{what} AcceptedValues", facts.AcceptedValues, real.AcceptedValues, problems);
-        // What a cmdlet works out when it runs has no value before: only a page can say it.
-        if (real.DefaultValue is { } value)
+        // What a cmdlet works out when it runs has no value before: only a page can say it. Of a switch, that it is worked out.
+        if (real.DefaultValue is { } value && !(real.IsSwitch && facts.DefaultValue is ""))
             Same(page, $"{what} DefaultValue", facts.DefaultValue, value, problems);
 
         SameNames(page, $"{what} ParameterSets", facts.ParameterSets.Select(s => s.Name), real.Sets.Select(s => s.Name), problems);
