@@ -62,7 +62,8 @@ internal sealed class ReadEvaluatePrintLoop
         using var watch = _interruption.Watch(pipeline);
         try
         {
-            return CommandCompletion.CompleteInput(text, cursor, options: null, pipeline);
+            var found = CommandCompletion.CompleteInput(text, cursor, options: null, pipeline);
+            return PathCompletion.Complete(found, text, _runspace.SessionStateProxy.Path.CurrentFileSystemLocation.ProviderPath);
         }
         catch (RuntimeException)
         {

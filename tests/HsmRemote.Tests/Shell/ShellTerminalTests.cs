@@ -22,6 +22,9 @@ public sealed class ShellTerminalTests
         terminal.Type(" Where-Object).Name.Length\r");
         await terminal.ExpectAsync("\n12");
         await terminal.ExpectAsync("> ");
+        terminal.Type("Get-Thing -Path /etc/os-rel\t");
+        await terminal.ExpectAsync("/etc/os-release");
+        terminal.Type("\x01\x0b");
         terminal.Type("wrong" + "\x01" + "\x0b" + "throw 'oops'\r");
         await terminal.ExpectAsync("Exception: ");
         await terminal.ExpectAsync("> ");
