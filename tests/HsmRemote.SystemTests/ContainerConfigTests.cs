@@ -117,6 +117,7 @@ public sealed class ContainerConfigTests(SandboxFixture sandbox)
             ("-Engine Env -Variable @{'A-B'=1}", "ContainerValueInvalid"),
             ("-Engine Env -Variable @{A=\"x`ny\"}", "ContainerValueInvalid"),
             ("-Engine Env -Variable @{TEDGE_DEVICE_CRYPTOKI_PIN=1}", "PinNotWritable"),
+            ("-Engine Docker -Uid 3000000000", "ContainerValueInvalid"),
             ("-Engine Env -CertificatePath /etc/passwd", "CertificateFileUnreadable"),
             ("-Engine Compose -Service 'a b'", "ContainerValueInvalid"),
             ("-Engine Kubernetes -User app", "ContainerValueInvalid"),

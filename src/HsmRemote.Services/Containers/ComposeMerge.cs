@@ -29,11 +29,11 @@ sealed class ComposeMerge
         newline = text.Contains("\r\n", StringComparison.Ordinal) ? "\r\n" : "\n";
     }
 
-    /// <summary>The user that a service of a file has, or null.</summary>
+    /// <summary>The user that a service of a file has, as it is written: a variable of compose's has no value here. Or null.</summary>
     internal static string? UserOf(string path, string text, string service) =>
         new ComposeMerge(path, text).Read(text) is { } root && Child(root, "services") is YamlMappingNode services
         && Child(services, service) is YamlMappingNode found && Child(found, "user") is YamlScalarNode { Value: { Length: > 0 } user }
-            ? user.Replace("$$", "$", StringComparison.Ordinal) : null;
+            ? user : null;
 
     /// <summary>The file with a service as it needs to be.</summary>
     /// <param name="path">The file, for messages.</param>

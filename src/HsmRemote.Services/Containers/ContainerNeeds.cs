@@ -122,7 +122,7 @@ sealed class ContainerNeeds
 
         group = id.ToString(CultureInfo.InvariantCulture);
         Because("Group", $"{group}, the socket's, by number: writing to the socket is connecting ({socket.Description}), and no group of the image has to have that number or a name."
-            + (user.IsImages ? " The image's own user is not known here; root would not need it." : ""));
+            + (user.IsImages ? " The image's own user is not known here; root would not need it." : user.Id is null ? $" Which number {user} has is not known here; root would not need it." : ""));
     }
 
     /// <summary>An engine that runs as root puts the container into a user namespace: all its ids are others on the host.</summary>
@@ -183,7 +183,7 @@ sealed class ContainerNeeds
                 user.Id is null ? "Give the number: -Uid and -Gid." : "Run the container as root (-Uid 0), which is that user on the host and no more; or use podman.", socket.Name);
         }
 
-        userNamespace = string.Create(CultureInfo.InvariantCulture, $"keep-id:uid={id},gid={user.GroupId}");
+        userNamespace = string.Create(CultureInfo.InvariantCulture, $"keep-id:uid={id}{(user.GroupId is { } primary ? $",gid={primary}" : "")}");
         Because("UserNamespace", $"The container's user {id} is made the user who runs the engine, whose socket it is (podman 4.3 and later).");
     }
 

@@ -24,6 +24,9 @@ static class ContainerValues
         }
     }
 
+    /// <summary>A user's or group's number, which the engines take up to half of what the kernel does.</summary>
+    internal static uint CheckId(uint id) => id <= int.MaxValue ? id : throw Invalid("user's number", $"engines take numbers from 0 to {int.MaxValue}", id);
+
     internal static bool IsName(string name) =>
         name.Length > 0 && !char.IsAsciiDigit(name[0]) && name.All(c => char.IsAsciiLetterOrDigit(c) || c == '_');
 

@@ -19,7 +19,7 @@ static class Dockerfile
                 "apt-get update \\\n    && apt-get install --yes --no-install-recommends p11-kit p11-kit-modules gnutls-bin opensc \\\n    && rm -rf /var/lib/apt/lists/*",
                 "p11-kit-client.so"),
         };
-        var user = userId is { } id ? string.Create(CultureInfo.InvariantCulture, $"USER {id}:{groupId ?? id}\n") : "";
+        var user = userId is { } id ? string.Create(CultureInfo.InvariantCulture, $"USER {ContainerValues.CheckId(id)}:{ContainerValues.CheckId(groupId ?? id)}\n") : "";
         return $"""
             # {FileMark.Dockerfile}
             RUN {install} \

@@ -47,7 +47,8 @@ static class KubernetesPod
             if (parsed.Id is not { } id)
                 throw ContainerValues.Invalid("user", "a Pod takes a user by number only: -Uid and -Gid", user);
             context["runAsUser"] = id;
-            context["runAsGroup"] = parsed.GroupId!;
+            if (parsed.GroupId is { } primary)
+                context["runAsGroup"] = primary;
         }
 
         if (config.SupplementaryGroup is { } group)

@@ -21,10 +21,13 @@ sealed class P11ContainerService : IP11ContainerService
         var socket = SocketAccess.Of(server);
         var service = ServiceName(request, socket.Name);
         var user = ContainerUser.Of(request);
-        // Who the service runs as already is who has to get in.
-        if (request.Engine is P11ContainerEngine.Compose && user.ToString() is null && File.Exists(path))
+        // Who the service runs as already is who has to get in, and stays as it is written.
+        var isFiles = request.Engine is P11ContainerEngine.Compose && user.IsImages;
+        if (isFiles && File.Exists(path))
             user = ContainerUser.Parse(ComposeMerge.UserOf(path, await File.ReadAllTextAsync(path, cancellationToken), service));
         var config = await ComputeAsync(socket, request, user, reporter, cancellationToken);
+        if (isFiles)
+            config = config with { User = null };
         using var bytes = pin?.Pin is { } given ? new PinBytes(given) : null;
         return request.Engine switch
         {

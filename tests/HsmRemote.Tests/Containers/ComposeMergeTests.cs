@@ -71,6 +71,7 @@ public sealed class ComposeMergeTests
 
     [Theory]
     [InlineData("services:\n  app:\n    user: \"1000:1000\"\n", "1000:1000")]
+    [InlineData("services:\n  app:\n    user: \"${APP_UID}:${APP_GID}\"\n", "${APP_UID}:${APP_GID}")]
     [InlineData("services:\n  app:\n    image: a\n", null)]
     [InlineData("", null)]
     public void The_user_of_a_service_is_known(string text, string? user) => Assert.Equal(user, ComposeMerge.UserOf("f", text, "app"));

@@ -44,6 +44,32 @@ public sealed class ContainerNeedsTests
     [InlineData(null, "992")]
     public void Who_needs_the_group(string? user, string? group) => Assert.Equal(group, Compute(Shared, Docker, user).SupplementaryGroup);
 
+    [Theory]
+    [InlineData("1000", "--user 1000 --group-add 992")]
+    [InlineData("root", "--user root")]
+    [InlineData("0", "--user 0")]
+    [InlineData("${APP_UID}:${APP_GID}", "--user '${APP_UID}:${APP_GID}' --group-add 992")]
+    public void A_user_is_written_as_it_was_given_and_gets_no_group_of_its_own(string user, string arguments)
+    {
+        var config = ContainerNeeds.Compute(Shared, Docker, new P11ContainerRequest { Engine = P11ContainerEngine.Docker }, ContainerUser.Parse(user));
+        Assert.StartsWith($"{arguments} --mount ", ShellWord.Join(RunArguments.Write(config)), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_Pod_s_user_without_a_group_gets_none()
+    {
+        var config = ContainerNeeds.Compute(Shared, Docker, new P11ContainerRequest { Engine = P11ContainerEngine.Kubernetes }, ContainerUser.Parse("1000"));
+        var pod = KubernetesPod.Write(config, "pod");
+        Assert.Contains("runAsUser: 1000", pod, StringComparison.Ordinal);
+        Assert.DoesNotContain("runAsGroup", pod, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("3000000000")]
+    [InlineData("1:3000000000")]
+    public void A_number_that_no_engine_takes_is_refused(string user) =>
+        Assert.Equal("ContainerValueInvalid", Assert.Throws<HsmRemoteException>(() => ContainerUser.Parse(user)).ErrorId);
+
     [Fact]
     public void Where_everybody_may_connect_nobody_needs_a_group_whatever_the_engine()
     {
