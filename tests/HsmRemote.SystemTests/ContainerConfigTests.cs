@@ -132,6 +132,30 @@ public sealed class ContainerConfigTests(SandboxFixture sandbox)
         Assert.Equal(cases.Select(c => $"{c.ErrorId} True"), sandbox.HsmRemote(script).Succeeded().Select(e => e.GetString()));
     }
 
+    [Fact]
+    public void A_compose_file_s_user_and_encoding_stay()
+    {
+        sandbox.HsmRemote("Install-P11KitServer config-merge -Group config-merge -GroupId 7704").SucceededWithOne();
+        const string Command = "New-P11ContainerConfig config-merge Compose -Service app -Path /run/config-merge-file/compose.yaml";
+        foreach (var user in new[] { "${APP_UID}:${APP_GID}", "1000", "app" })
+        {
+            sandbox.WriteFile("/run/config-merge-file/compose.yaml", $"services:\n  app:\n    image: a\n    user: \"{user}\"\n");
+            Assert.True(sandbox.HsmRemote(Command).SucceededWithOne().GetProperty("Changed").GetBoolean());
+            var after = sandbox.Run("cat", "/run/config-merge-file/compose.yaml").Succeeded();
+            Assert.Contains($"\n    user: \"{user}\"\n    group_add:\n      - \"7704\"\n", after, StringComparison.Ordinal);
+        }
+
+        sandbox.WriteFile("/run/config-merge-file/compose.yaml", "services:\n  app:\n    image: a\n    user: root\n");
+        sandbox.HsmRemote(Command).SucceededWithOne();
+        Assert.Contains("\n    user: root\n    environment:", sandbox.Run("cat", "/run/config-merge-file/compose.yaml").Succeeded(), StringComparison.Ordinal);
+
+        sandbox.Shell("printf '\\xef\\xbb\\xbfservices:\\n  app:\\n    image: a\\n' >/run/config-merge-file/compose.yaml").Succeeded();
+        sandbox.HsmRemote(Command).SucceededWithOne();
+        Assert.Equal("efbbbf7365", sandbox.Shell("head --bytes=5 /run/config-merge-file/compose.yaml | od -An -tx1 | tr -d ' \\n'").Succeeded());
+        sandbox.Shell("printf '# caf\\xe9\\nservices:\\n  app:\\n    image: a\\n' >/run/config-merge-file/compose.yaml").Succeeded();
+        Assert.StartsWith("ComposeFileUnreadable,", Error(Command), StringComparison.Ordinal);
+    }
+
     /// <summary>Whatever a value holds, systemd reads back what the generator of podman made of our unit, unchanged.</summary>
     [Fact]
     public void A_unit_s_values_are_read_back_by_podman_s_generator_and_systemd()

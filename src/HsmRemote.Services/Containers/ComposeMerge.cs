@@ -1,5 +1,7 @@
 using System.Text;
 using System.Text.Json;
+using System.Text.RegularExpressions;
+using HsmRemote.Services.Sockets;
 using YamlDotNet.Core;
 using YamlDotNet.Core.Events;
 using YamlDotNet.RepresentationModel;
@@ -10,7 +12,7 @@ namespace HsmRemote.Services.Containers;
 /// Puts settings into a compose file where it says otherwise, and leaves every other character as it is, comments and order
 /// included: YamlDotNet says where each node stands, and the text is changed there. What comes of it is read again and compared.
 /// </summary>
-sealed class ComposeMerge
+sealed partial class ComposeMerge
 {
     readonly string path;
     readonly string text;
@@ -34,6 +36,17 @@ sealed class ComposeMerge
         new ComposeMerge(path, text).Read(text) is { } root && Child(root, "services") is YamlMappingNode services
         && Child(services, service) is YamlMappingNode found && Child(found, "user") is YamlScalarNode { Value: { Length: > 0 } user }
             ? user : null;
+
+    /// <summary>Whether a file has the secret of the PIN, and the path of its file; null where that is not said here.</summary>
+    internal static bool HasSecret(string path, string text, out string? file)
+    {
+        var merge = new ComposeMerge(path, text);
+        var secret = merge.Read(text) is { } root && Child(root, "secrets") is YamlMappingNode secrets ? Child(secrets, ComposeService.PinSecret) : null;
+        file = secret is null ? Path.Combine(Path.GetDirectoryName(path)!, ComposeService.PinSecret)
+            : secret is YamlMappingNode map && Child(map, "file") is YamlScalarNode { Value: { } value } && !value.Contains('$', StringComparison.Ordinal) ? merge.Absolute(value)
+            : null;
+        return secret is not null;
+    }
 
     /// <summary>The file with a service as it needs to be.</summary>
     /// <param name="path">The file, for messages.</param>
@@ -117,12 +130,8 @@ sealed class ComposeMerge
             Add(root, "services", Map((service, settings)));
         else if (services.Value is not YamlMappingNode { Children.Count: > 0 } all)
             Fill(services, Map((service, settings)));
-        else if (Find(all, service) is not { } found)
-            Add(all, service, settings);
-        else if (found.Value is not YamlMappingNode { Children.Count: > 0 } existing)
-            Fill(found, settings);
         else
-            MergeService(existing, settings, socketPath);
+            MergeServices(services, all, service, settings, socketPath);
 
         foreach (var (name, secret) in secrets)
         {
@@ -130,9 +139,47 @@ sealed class ComposeMerge
                 Add(root, "secrets", secrets);
             else if (known.Value is not YamlMappingNode { Children.Count: > 0 } map)
                 Fill(known, secrets);
-            else if (Find(map, name) is null)
-                Add(map, name, secret);
+            else
+                MergeSecret(known, map, name, (Dictionary<string, object>)secret);
         }
+    }
+
+    void MergeServices((YamlNode Key, YamlNode Value) services, YamlMappingNode all, string service, Dictionary<string, object> settings, string socketPath)
+    {
+        RequireOwn(services);
+        if (Find(all, service) is not { } found)
+        {
+            // A file whose services have no images is merged with another, which may have this one's.
+            if (!settings.ContainsKey("image") && all.Children.Any(s => s.Value is YamlMappingNode other && (Find(other, "image") ?? Find(other, "build")) is not null))
+                throw WithoutImage(service, all);
+            Add(all, service, settings);
+        }
+        else if (found.Value is not YamlMappingNode { Children.Count: > 0 } existing)
+        {
+            Fill(found, settings);
+        }
+        else
+        {
+            RequireOwn(found);
+            MergeService(existing, settings, socketPath);
+        }
+    }
+
+    void MergeSecret((YamlNode Key, YamlNode Value) secrets, YamlMappingNode map, string name, Dictionary<string, object> secret)
+    {
+        RequireOwn(secrets);
+        if (Find(map, name) is not { } found)
+        {
+            Add(map, name, secret);
+            return;
+        }
+
+        RequireOwn(found);
+        var file = (string)secret["file"];
+        if (found.Value is not YamlMappingNode entry || Child(entry, "file") is not YamlScalarNode { Value: { } has } node)
+            throw Unmergeable($"the secret '{name}' is there, and is not a file", found.Key);
+        if (!string.Equals(Absolute(has), Absolute(file), StringComparison.Ordinal))
+            Replace(node, file, $"secrets/{name}/file");
     }
 
     void MergeService(YamlMappingNode service, Dictionary<string, object> settings, string socketPath)
@@ -161,7 +208,7 @@ sealed class ComposeMerge
                     break;
                 case List<object> items when found.Value is YamlSequenceNode { Children.Count: > 0 } list:
                     if (name is "volumes")
-                        MergeVolume(list, (Dictionary<string, object>)items[0], socketPath);
+                        MergeVolume(list, (Dictionary<string, object>)items[0], socketPath, AddressIn(service, socketPath));
                     else
                         MergeList(list, items);
                     break;
@@ -203,38 +250,73 @@ sealed class ComposeMerge
     {
         foreach (var item in items.Cast<string>())
         {
-            if (!list.Children.Any(c => c is YamlScalarNode s && string.Equals(s.Value, item, StringComparison.Ordinal)))
+            // A secret may have a long form.
+            if (!list.Children.Any(c => (c is YamlMappingNode map ? Child(map, "source") : c) is YamlScalarNode s && string.Equals(s.Value, item, StringComparison.Ordinal)))
                 Add(list, item);
         }
     }
 
-    void MergeVolume(YamlSequenceNode list, Dictionary<string, object> mount, string socketPath)
+    void MergeVolume(YamlSequenceNode list, Dictionary<string, object> mount, string socketPath, string? oldSocketPath)
     {
         var source = (string)mount["source"];
-        foreach (var child in list.Children)
+        var mounts = list.Children.Select(child => (Child: child, Mount: MountOf(child, socketPath))).ToList();
+        if (mounts.Exists(m => m.Mount == (source, source)))
+            return;
+        // The socket itself, which a restart makes another file; or the directory that the server has left.
+        List<string> sockets = [ComposeService.Literal(socketPath), .. oldSocketPath is null ? [] : new[] { ComposeService.Literal(oldSocketPath) }];
+        var old = oldSocketPath is null || ContainerNeeds.IsShared(Path.GetDirectoryName(oldSocketPath)!) ? null : ComposeService.Literal(Path.GetDirectoryName(oldSocketPath)!);
+        var (stale, _) = mounts.Find(m => sockets.Contains(m.Mount.Target!, StringComparer.Ordinal) || (old is not null && m.Mount == (old, old)));
+        if (stale is YamlMappingNode map)
         {
-            var (from, to) = MountOf(child);
-            if (string.Equals(to, source, StringComparison.Ordinal) && string.Equals(from, source, StringComparison.Ordinal))
-                return;
-            // Another directory there, or the socket itself, which a restart makes another file.
-            if (string.Equals(to, source, StringComparison.Ordinal) || string.Equals(to, ComposeService.Literal(socketPath), StringComparison.Ordinal))
-            {
-                if (child is not YamlScalarNode)
-                    throw Unmergeable($"it mounts {from} at {to} already, which is not the directory of the socket", child);
-                Replace(child, $"{source}:{source}:ro", "volumes");
-                return;
-            }
+            Replace(Child(map, "source") ?? map, source, "volumes");
+            Replace(Child(map, "target") ?? map, source, "volumes");
         }
-
-        Add(list, mount);
+        else if (stale is not null)
+        {
+            Replace(stale, $"{source}:{source}:ro", "volumes");
+        }
+        else if (mounts.Find(m => string.Equals(m.Mount.Target, source, StringComparison.Ordinal)) is { Child: { } other, Mount: var (from, to) })
+        {
+            if (other is not YamlScalarNode)
+                throw Unmergeable($"it mounts {from} at {to} already, which is not the directory of the socket", other);
+            Replace(other, $"{source}:{source}:ro", "volumes");
+        }
+        else
+        {
+            Add(list, mount);
+        }
     }
 
-    static (string? Source, string? Target) MountOf(YamlNode volume) => volume switch
+    /// <summary>The socket that a service's environment leads to so far, or null.</summary>
+    static string? AddressIn(YamlMappingNode service, string socketPath)
     {
-        YamlScalarNode { Value: { } text } => text.Split(':') is [var source, var target, ..] ? (source, target) : (null, text),
-        YamlMappingNode map => ((Child(map, "source") as YamlScalarNode)?.Value, (Child(map, "target") as YamlScalarNode)?.Value),
-        _ => (null, null),
-    };
+        const string Variable = ProcessAddress.Variable;
+        var value = Child(service, "environment") switch
+        {
+            YamlMappingNode map => (Child(map, Variable) as YamlScalarNode)?.Value,
+            YamlSequenceNode list => list.Children.OfType<YamlScalarNode>().FirstOrDefault(c => c.Value?.StartsWith($"{Variable}=", StringComparison.Ordinal) is true)?.Value![(Variable.Length + 1)..],
+            _ => null,
+        };
+        return value is null ? null : ProcessAddress.Decode(Expand(value, socketPath).Replace("$$", "$", StringComparison.Ordinal));
+    }
+
+    static (string? Source, string? Target) MountOf(YamlNode volume, string socketPath)
+    {
+        var (source, target) = volume switch
+        {
+            YamlScalarNode { Value: { } text } => ShortMount().Match(text) is { Success: true } match ? (match.Groups["source"].Value, match.Groups["target"].Value) : (null, text),
+            YamlMappingNode map => ((Child(map, "source") as YamlScalarNode)?.Value, (Child(map, "target") as YamlScalarNode)?.Value),
+            _ => (null, null),
+        };
+        return (Plain(source), Plain(target));
+
+        string? Plain(string? path) => path is null ? null : Expand(path, socketPath) is var expanded && expanded.TrimEnd('/') is { Length: > 0 } trimmed ? trimmed : path;
+    }
+
+    // The .env file that is written here has this variable.
+    static string Expand(string value, string socketPath) => SocketVariable().Replace(value, _ => ComposeService.Literal(socketPath));
+
+    string Absolute(string file) => Path.GetFullPath(file, Path.GetDirectoryName(Path.GetFullPath(path))!);
 
     void RequireOwn((YamlNode Key, YamlNode Value) entry)
     {
@@ -387,7 +469,18 @@ sealed class ComposeMerge
 
     static Dictionary<string, object> Map((string Key, object Value) entry) => new(StringComparer.Ordinal) { [entry.Key] = entry.Value };
 
+    HsmRemoteException WithoutImage(string service, YamlMappingNode services) => new(
+        "ComposeServiceWithoutImage", FailureKind.InvalidArgument, $"{path} has no service '{service}', and a new one without an image would not start.",
+        $"Say which of its services is meant, with -Service: {string.Join(", ", services.Children.Select(s => s.Key))}. Or give the new one its -Image.", path);
+
     HsmRemoteException Unmergeable(string why, YamlNode? node) => new(
         "ComposeFileUnmergeable", FailureKind.InvalidData, $"{path} is not changed{(node is null ? "" : $" (line {node.Start.Line})")}: {why}.",
         "Write the service to a file of its own (without -Path, or with another) and give compose both: `-f FILE -f OTHER`.", path);
+
+    // A variable may have a colon, for its default.
+    [GeneratedRegex(@"\A(?<source>(?:\$\{[^}]*\}|[^:])+):(?<target>(?:\$\{[^}]*\}|[^:])+)(?::|\z)", RegexOptions.CultureInvariant | RegexOptions.ExplicitCapture, 1000)]
+    private static partial Regex ShortMount();
+
+    [GeneratedRegex(@"\$(?:\{SOCKET_PATH(?::?[-?][^}]*)?\}|SOCKET_PATH\b)", RegexOptions.CultureInvariant, 1000)]
+    private static partial Regex SocketVariable();
 }

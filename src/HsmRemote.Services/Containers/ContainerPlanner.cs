@@ -28,11 +28,14 @@ static class ContainerPlanner
     internal static IChangePlan Compose(P11ContainerConfig config, string service, string path, PinBytes? pin, bool asSecret)
     {
         var before = Read(path);
+        // docker-compose takes a byte order mark, which is no part of the YAML, and stays.
+        var mark = before is not null && before.Content.AsSpan().StartsWith(Encoding.UTF8.Preamble) ? Encoding.UTF8.Preamble.Length : 0;
+        var text = before is null ? "" : Utf8(before.Content.AsSpan(mark), path);
         var pinFile = PinFile(path);
         var merged = ComposeMerge.Apply(
-            path, before is null ? "" : Text(before), service, ComposeService.Settings(config, asSecret),
+            path, text, service, ComposeService.Settings(config, asSecret),
             asSecret ? ComposeService.Secrets($"./{Path.GetFileName(pinFile)}") : [], config.SocketPath);
-        return Plan(config.Name, [WritePin(pinFile, pin, config), Ensure(path, before, Encoding.UTF8.GetBytes(merged))]);
+        return Plan(config.Name, [WritePin(pinFile, pin, config), Ensure(path, before, [.. Encoding.UTF8.Preamble[..mark], .. Encoding.UTF8.GetBytes(merged)])]);
     }
 
     internal static IChangePlan Env(P11ContainerConfig config, IReadOnlyList<KeyValuePair<string, string>> variables, string path, PinBytes? pin, bool asSecret)
@@ -91,6 +94,20 @@ static class ContainerPlanner
         {
             throw new HsmRemoteException(
                 "ContainerFileUnreadable", FailureKind.PermissionDenied, $"{path} is there, and may not be read, so that it cannot be changed.", "Run it as the file's owner, or as root.", path, e);
+        }
+    }
+
+    static string Utf8(ReadOnlySpan<byte> content, string path)
+    {
+        try
+        {
+            return new UTF8Encoding(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true).GetString(content);
+        }
+        catch (DecoderFallbackException e)
+        {
+            throw new HsmRemoteException(
+                "ComposeFileUnreadable", FailureKind.InvalidData, $"{path} is not in UTF-8, as YAML has to be, so that it is not changed.",
+                $"Change its encoding: `iconv -f ISO-8859-1 -t UTF-8`, where ISO-8859-1 is what it is in.", path, e);
         }
     }
 

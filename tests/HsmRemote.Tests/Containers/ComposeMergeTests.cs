@@ -24,7 +24,7 @@ public sealed class ComposeMergeTests
     [InlineData("", "services:\n  app:\n    " + Group + "    " + Environment + "    " + Volumes)]
     [InlineData("# mine\n", "# mine\nservices:\n  app:\n    " + Group + "    " + Environment + "    " + Volumes)]
     [InlineData("services: {}\n", "services: {\"app\":{\"group_add\":[\"992\"],\"environment\":{\"ADDRESS\":\"unix:path=/run/edge/pkcs11\"},\"volumes\":[{\"type\":\"bind\",\"source\":\"/run/edge\",\"target\":\"/run/edge\",\"read_only\":true}]}}\n")]
-    [InlineData("services:\n  web:\n    image: a # x\n\n# end\n", "services:\n  web:\n    image: a # x\n  app:\n    " + Group + "    " + Environment + "    " + Volumes + "\n# end\n")]
+    [InlineData("services:\n  web:\n    command: a # x\n\n# end\n", "services:\n  web:\n    command: a # x\n  app:\n    " + Group + "    " + Environment + "    " + Volumes + "\n# end\n")]
     // The service is there.
     [InlineData("services:\n  app: # ours\n", "services:\n  app: # ours\n    " + Group + "    " + Environment + "    " + Volumes)]
     [InlineData("services:\n  app:\n    # last\n    image: a\n    # very last", "services:\n  app:\n    # last\n    image: a\n    " + Group + "    " + Environment + "    " + Volumes + "    # very last")]
@@ -35,6 +35,13 @@ public sealed class ComposeMergeTests
     // The socket itself was mounted; its directory is already.
     [InlineData("services:\n  app:\n    volumes:\n      - /run/edge/pkcs11:/run/edge/pkcs11 # s\n", "services:\n  app:\n    volumes:\n      - /run/edge:/run/edge:ro # s\n    " + Group + "    " + Environment)]
     [InlineData("services:\n  app:\n    volumes:\n      - /run/edge:/run/edge\n", "services:\n  app:\n    volumes:\n      - /run/edge:/run/edge\n    " + Group + "    " + Environment)]
+    [InlineData("services:\n  app:\n    volumes:\n      - /run/edge/:/run/edge/\n", "services:\n  app:\n    volumes:\n      - /run/edge/:/run/edge/\n    " + Group + "    " + Environment)]
+    [InlineData("services:\n  app:\n    volumes:\n      - ${SOCKET_PATH}:${SOCKET_PATH}\n", "services:\n  app:\n    volumes:\n      - /run/edge:/run/edge:ro\n    " + Group + "    " + Environment)]
+    [InlineData("services:\n  app:\n    volumes:\n      - \"${SOCKET_PATH:-/run/x}:${SOCKET_PATH:-/run/x}:ro\"\n", "services:\n  app:\n    volumes:\n      - /run/edge:/run/edge:ro\n    " + Group + "    " + Environment)]
+    [InlineData("services:\n  app:\n    volumes:\n      - type: bind\n        source: /run/edge/pkcs11\n        target: /run/edge/pkcs11\n", "services:\n  app:\n    volumes:\n      - type: bind\n        source: /run/edge\n        target: /run/edge\n    " + Group + "    " + Environment)]
+    // The server has moved since.
+    [InlineData("services:\n  app:\n    environment:\n      - P11_KIT_SERVER_ADDRESS=unix:path=/run/old/pkcs11\n      - ADDRESS=unix:path=/run/edge/pkcs11\n    volumes:\n      - /run/old:/run/old:ro # t\n", "services:\n  app:\n    environment:\n      - P11_KIT_SERVER_ADDRESS=unix:path=/run/old/pkcs11\n      - ADDRESS=unix:path=/run/edge/pkcs11\n    volumes:\n      - /run/edge:/run/edge:ro # t\n    " + Group)]
+    [InlineData("services:\n  app:\n    environment:\n      P11_KIT_SERVER_ADDRESS: unix:path=/run/old/pkcs11\n      ADDRESS: unix:path=/run/edge/pkcs11\n    volumes:\n      - type: bind\n        source: /run/old\n        target: /run/old\n        read_only: true\n", "services:\n  app:\n    environment:\n      P11_KIT_SERVER_ADDRESS: unix:path=/run/old/pkcs11\n      ADDRESS: unix:path=/run/edge/pkcs11\n    volumes:\n      - type: bind\n        source: /run/edge\n        target: /run/edge\n        read_only: true\n    " + Group)]
     [InlineData("services:\r\n  app:\r\n    image: a\r\n", "services:\r\n  app:\r\n    image: a\r\n    group_add:\r\n      - \"992\"\r\n    environment:\r\n      ADDRESS: unix:path=/run/edge/pkcs11\r\n    volumes:\r\n      - type: bind\r\n        source: /run/edge\r\n        target: /run/edge\r\n        read_only: true\r\n")]
     public void What_is_missing_is_put_in(string before, string after)
     {
@@ -51,7 +58,32 @@ public sealed class ComposeMergeTests
     }
 
     [Theory]
+    [InlineData("secrets:\n  pkcs11_pin:\n    file: ./other_pin\n", "secrets:\n  pkcs11_pin:\n    file: \"./pkcs11_pin\"\n")]
+    [InlineData("secrets:\n  pkcs11_pin:\n    file: pkcs11_pin # same\n", "secrets:\n  pkcs11_pin:\n    file: pkcs11_pin # same\n")]
+    public void A_secret_that_is_another_file_is_made_the_one_that_is_written(string before, string after)
+    {
+        const string Service = "services:\n  app:\n    secrets:\n      - source: pkcs11_pin\n        target: pin\n";
+        Assert.Equal(Service + after, ComposeMerge.Apply("/srv/f", Service + before, "app", ComposeServiceWithSecret(), ComposeService.Secrets("./pkcs11_pin"), "/s"));
+    }
+
+    [Theory]
+    [InlineData("secrets:\n  pkcs11_pin:\n    file: ../pin\n", true, "/pin")]
+    [InlineData("secrets:\n  pkcs11_pin:\n    external: true\n", true, null)]
+    [InlineData("secrets:\n  pkcs11_pin:\n    file: ${PIN_FILE}\n", true, null)]
+    [InlineData("services: {}\n", false, "/srv/pkcs11_pin")]
+    public void Where_the_secret_is_from_is_known(string text, bool isThere, string? expected)
+    {
+        Assert.Equal(isThere, ComposeMerge.HasSecret("/srv/f", text, out var file));
+        Assert.Equal(expected, file);
+    }
+
+    [Theory]
     [InlineData("services: [\n", "ComposeFileUnreadable", "line")]
+    [InlineData("services:\n  app: &app\n    image: a\n  worker:\n    <<: *app\n", "ComposeFileUnmergeable", "'app' is shared with other places")]
+    [InlineData("x-app: &app\n  image: a\nservices:\n  app: *app\n", "ComposeFileUnmergeable", "'app' is shared with other places")]
+    [InlineData("services: &all\n  app:\n    image: a\n", "ComposeFileUnmergeable", "'services' is shared with other places")]
+    [InlineData("services:\n  web:\n    image: a\n", "ComposeServiceWithoutImage", "no service 'app'")]
+    [InlineData("services:\n  web:\n    build: .\n", "ComposeServiceWithoutImage", "no service 'app'")]
     [InlineData("a: b\na: c\n", "ComposeFileUnreadable", "line")]
     [InlineData("- a\n", "ComposeFileUnmergeable", "no mapping")]
     [InlineData("a: b\n---\nc: d\n", "ComposeFileUnmergeable", "several documents")]
