@@ -156,6 +156,40 @@ public sealed class ContainerConfigTests(SandboxFixture sandbox)
         Assert.StartsWith("ComposeFileUnreadable,", Error(Command), StringComparison.Ordinal);
     }
 
+    [Fact]
+    public void A_PIN_moves_into_the_secret_and_stays_the_container_s()
+    {
+        sandbox.HsmRemote("Install-P11KitServer config-secret -Group config-secret").SucceededWithOne();
+        const string Directory = "/run/config-secret-files";
+        sandbox.WriteFile($"{Directory}/.env", "A=1\nTEDGE_DEVICE_CRYPTOKI_PIN=8675309\n", "0600");
+        const string Move = $"New-P11ContainerConfig config-secret Env -PinAsSecret -Path {Directory}/.env";
+        var moved = sandbox.HsmRemote(Move);
+        Assert.True(moved.SucceededWithOne().GetProperty("Changed").GetBoolean());
+        Assert.DoesNotContain("8675309", moved.UnfoldedStdErr, StringComparison.Ordinal);
+        Assert.Equal("8675309", sandbox.Run("cat", $"{Directory}/pkcs11_pin").Succeeded());
+        Assert.Equal("A=1\nSOCKET_PATH=/run/config-secret/pkcs11", sandbox.Run("cat", $"{Directory}/.env").Succeeded());
+        Assert.False(sandbox.HsmRemote(Move).SucceededWithOne().GetProperty("Changed").GetBoolean());
+        // Neither of two is lost.
+        sandbox.WriteFile($"{Directory}/.env", "TEDGE_DEVICE_CRYPTOKI_PIN=1112223\n", "0600");
+        Assert.StartsWith("PinAmbiguous,", Error(Move), StringComparison.Ordinal);
+        Assert.Equal("TEDGE_DEVICE_CRYPTOKI_PIN=1112223", sandbox.Run("cat", $"{Directory}/.env").Succeeded());
+
+        sandbox.WriteFile($"{Directory}/pin", "1112223\n", "0600");
+        var compose = $"New-P11ContainerConfig config-secret Compose -Image a -PinPath {Directory}/pin -PinAsSecret -Path {Directory}/compose.yaml";
+        Assert.DoesNotContain("WARNING", sandbox.HsmRemote($"{compose} -Uid 5000").UnfoldedStdErr, StringComparison.Ordinal);
+        Assert.Equal("600 5000:5000", Owner());
+        sandbox.HsmRemote($"New-P11ContainerConfig config-secret Env -PinPath {Directory}/pin -PinAsSecret -Path {Directory}/.env").SucceededWithOne();
+        Assert.Equal("600 5000:5000", Owner());
+
+        // Who cannot be shown to read it is warned of.
+        foreach (var user in new[] { "-User app", "-Rootless -Uid 5000" })
+            Assert.Contains($"{Directory}/pkcs11_pin is for the user 5000 of the host alone", sandbox.HsmRemote($"$env:DOCKER_HOST = 'unix:///run/none'; {compose} {user}").UnfoldedStdErr, StringComparison.Ordinal);
+        var without = sandbox.HsmRemote($"New-P11ContainerConfig config-secret Compose -Image a -PinAsSecret -Path /run/config-secret-none.yaml");
+        Assert.Contains("There is no PIN in /run/pkcs11_pin yet", without.UnfoldedStdErr, StringComparison.Ordinal);
+
+        string Owner() => sandbox.Run("stat", "--format=%a %u:%g", $"{Directory}/pkcs11_pin").Succeeded();
+    }
+
     /// <summary>Whatever a value holds, systemd reads back what the generator of podman made of our unit, unchanged.</summary>
     [Fact]
     public void A_unit_s_values_are_read_back_by_podman_s_generator_and_systemd()

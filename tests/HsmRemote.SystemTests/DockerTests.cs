@@ -89,10 +89,14 @@ public sealed class DockerTests(OwnSandbox own) : IClassFixture<OwnSandbox>
         Assert.SkipWhen(sandbox.Shell("command -v docker-compose").ExitCode != 0, "docker-compose is not installed: it has NOT started the compose file.");
         var token = host.Serve("docker-compose", 7608);
         sandbox.WriteFile("/srv/docker-compose/compose.yaml", $"services:\n  signer:\n    image: {ContainerHost.Image}\n    network_mode: none\n");
-        sandbox.HsmRemote("New-P11ContainerConfig docker-compose Compose -Service signer -Uid 5000 -Path /srv/docker-compose/compose.yaml").SucceededWithOne();
+        sandbox.WriteFile("/srv/docker-compose/pin", token.Pin, "0600");
+        sandbox.HsmRemote("New-P11ContainerConfig docker-compose Compose -Service signer -Uid 5000 -PinPath /srv/docker-compose/pin -PinAsSecret -Path /srv/docker-compose/compose.yaml").SucceededWithOne();
+        // Whose the secret is stays when the .env file is written after it.
+        sandbox.HsmRemote("New-P11ContainerConfig docker-compose Env -PinPath /srv/docker-compose/pin -PinAsSecret -Path /srv/docker-compose/.env").SucceededWithOne();
         sandbox.Shell("cd /srv/docker-compose; docker-compose --file compose.yaml up --detach 2>&1").Succeeded();
         var container = sandbox.Shell("docker ps --filter name=signer --format '{{.Names}}'").Succeeded();
         Assert.Contains("Verified OK", host.Exec(container, ContainerHost.Sign(token)).Succeeded(), StringComparison.Ordinal);
+        Assert.Equal(token.Pin, host.Exec(container, "cat /run/secrets/pkcs11_pin").Succeeded());
         Assert.Equal(0, sandbox.HsmRemote($"Get-P11ContainerConfig {container}").SucceededWithOne().GetProperty("Differences").GetArrayLength());
         sandbox.Shell("cd /srv/docker-compose; docker-compose --file compose.yaml down 2>&1").Succeeded();
     }

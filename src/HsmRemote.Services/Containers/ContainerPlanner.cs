@@ -25,22 +25,28 @@ static class ContainerPlanner
         return Plan(name, [Ensure(path, before, Encoding.UTF8.GetBytes(text))]);
     }
 
-    internal static IChangePlan Compose(P11ContainerConfig config, string service, string path, PinBytes? pin, bool asSecret)
+    internal static IChangePlan Compose(
+        P11ContainerConfig config, ContainerUser user, string service, string path, PinBytes? pin, bool asSecret, IReporter reporter)
     {
         var before = Read(path);
         // docker-compose takes a byte order mark, which is no part of the YAML, and stays.
         var mark = before is not null && before.Content.AsSpan().StartsWith(Encoding.UTF8.Preamble) ? Encoding.UTF8.Preamble.Length : 0;
         var text = before is null ? "" : Utf8(before.Content.AsSpan(mark), path);
-        var pinFile = PinFile(path);
+        // Without a PIN to write, a secret that the file has already is the one that counts, wherever it is from.
+        string? pinFile = PinFile(path);
+        var isThere = asSecret && pin is null && ComposeMerge.HasSecret(path, text, out pinFile);
         var merged = ComposeMerge.Apply(
             path, text, service, ComposeService.Settings(config, asSecret),
-            asSecret ? ComposeService.Secrets($"./{Path.GetFileName(pinFile)}") : [], config.SocketPath);
-        return Plan(config.Name, [WritePin(pinFile, pin, config), Ensure(path, before, [.. Encoding.UTF8.Preamble[..mark], .. Encoding.UTF8.GetBytes(merged)])]);
+            asSecret && !isThere ? ComposeService.Secrets($"./{ComposeService.PinSecret}") : [], config.SocketPath);
+        var writePin = asSecret && pinFile is not null ? WritePin(pinFile, pin, HostUser(config, user), user, reporter) : null;
+        return Plan(config.Name, [writePin, Ensure(path, before, [.. Encoding.UTF8.Preamble[..mark], .. Encoding.UTF8.GetBytes(merged)])]);
     }
 
-    internal static IChangePlan Env(P11ContainerConfig config, IReadOnlyList<KeyValuePair<string, string>> variables, string path, PinBytes? pin, bool asSecret)
+    internal static IChangePlan Env(
+        P11ContainerConfig config, ContainerUser user, IReadOnlyList<KeyValuePair<string, string>> variables, string path, PinBytes? pin, bool asSecret, IReporter reporter)
     {
         var before = Read(path);
+        using var moved = asSecret && pin is null && before is not null ? MovedPin(before, path) : null;
         var content = DotEnvFile.Write(before?.Content ?? [], variables, asSecret ? null : pin, withoutPin: asSecret);
         var hasPin = DotEnvFile.HasPin(content);
         // Whose PIN it is may have changed and nothing else: the mask alone would show no difference.
@@ -49,7 +55,7 @@ static class ContainerPlanner
         return Plan(
             config.Name,
             [
-                asSecret ? WritePin(PinFile(path), pin, config) : null,
+                asSecret ? WritePin(PinFile(path), pin ?? moved, Accounts.geteuid() is var id and not 0 ? id : user.Id, user, reporter) : null,
                 Ensure(path, before, content, hasPin ? OwnerOnly : Readable, hasPin || (before is not null && DotEnvFile.HasPin(before.Content)) ? Show : null),
             ],
             content);
@@ -58,20 +64,50 @@ static class ContainerPlanner
     // Beside the compose file, which names it relative to itself.
     static string PinFile(string path) => Path.Combine(Path.GetDirectoryName(path)!, ComposeService.PinSecret);
 
-    /// <summary>The PIN alone, for the container's user: an engine mounts a secret's file with the owner and mode that it has.</summary>
-    static WriteFileStep? WritePin(string path, PinBytes? pin, P11ContainerConfig config)
+    /// <summary>The PIN that an .env file has and is to lose, or null: none, or the secret's file has it already.</summary>
+    static PinBytes? MovedPin(FileImage env, string path)
     {
-        if (pin is null)
-            return null;
+        var pin = DotEnvFile.PinOf(env.Content);
+        if (pin is null || Read(PinFile(path)) is not { } there)
+            return pin;
+        var isSame = pin.Span.SequenceEqual(there.Content.AsSpan().TrimEnd("\r\n"u8));
+        pin.Dispose();
+        return isSame ? null : throw new HsmRemoteException(
+            "PinAmbiguous", FailureKind.InvalidOperation, $"{path} has a PIN, and {PinFile(path)} another, so that one of them would be lost.",
+            "Say which it is, with -Pin or -PinPath.", path);
+    }
+
+    /// <summary>Whom the host takes the container's user for, as far as that is known here.</summary>
+    static uint? HostUser(P11ContainerConfig config, ContainerUser user) =>
+        !config.Rootless ? user.Id : user.IsRoot || config.UserNamespace is not null ? Accounts.geteuid() : null;
+
+    /// <summary>The PIN alone, for the container's user: an engine mounts a secret's file with the owner and mode that it has.</summary>
+    static WriteFileStep? WritePin(string path, PinBytes? pin, uint? hostUser, ContainerUser user, IReporter reporter)
+    {
         var before = Read(path);
-        var user = ContainerUser.Parse(config.User);
-        var isRoot = Accounts.geteuid() == 0;
-        var after = new FileImage(
-            [.. pin.Span], OwnerOnly,
-            isRoot && user.Id is { } id ? id : Accounts.geteuid(), isRoot && user.GroupId is { } group ? group : Accounts.getegid());
-        if (after.IsSame(before))
+        if (pin is null && before is null)
+        {
+            reporter.Warning($"There is no PIN in {path} yet, and without that file the container does not start. Give the PIN with -Pin or -PinPath.");
             return null;
-        return new WriteFileStep(path, before, after, image => ReferenceEquals(image, after) ? "(a PIN, which is not shown)" : "(what was there)");
+        }
+
+        var isRoot = Accounts.geteuid() == 0;
+        // Whose it is stays, unless a user is given; only root gives files away.
+        var after = pin is null ? before! : new FileImage(
+            [.. pin.Span], OwnerOnly,
+            isRoot ? hostUser ?? before?.UserId ?? 0 : Accounts.geteuid(),
+            isRoot ? (hostUser is null ? before?.GroupId : user.GroupId) ?? 0 : Accounts.getegid());
+        if (after.UserId != hostUser && (!user.IsImages || before is null) && (after.Mode & UnixFileMode.OtherRead) == UnixFileMode.None)
+        {
+            reporter.Warning(
+                $"{path} is for the user {after.UserId} of the host alone, and the container's user ({user.Text ?? "the image's own"}) "
+                + (hostUser is null ? "may be another there, who cannot read it. " : "is another, who cannot read it. ")
+                + "Give the container's user by number, with -Uid, as root; in a rootless engine, that is 0.");
+        }
+
+        return after.IsSame(before)
+            ? null
+            : new WriteFileStep(path, before, after, image => ReferenceEquals(image, after) ? "(a PIN, which is not shown)" : "(what was there)");
     }
 
     static WriteFileStep? Ensure(string path, FileImage? before, byte[] content, UnixFileMode most = Readable, Func<FileImage, string>? show = null)

@@ -70,6 +70,30 @@ static partial class DotEnvFile
 
     internal static bool HasPin(byte[] file) => Pieces(file).Any(p => p.Name is PinVariable);
 
+    /// <summary>The PIN that readers see in the file, or null: it has none.</summary>
+    /// <exception cref="HsmRemoteException">It is written in a way that readers may take for different PINs.</exception>
+    internal static PinBytes? PinOf(byte[] file)
+    {
+        // The last one counts.
+        if (Pieces(file).LastOrDefault(p => p.Name is PinVariable) is not { Name: not null } piece)
+            return null;
+        var line = file.AsSpan(piece.Range);
+        var value = line[(line.IndexOf((byte)'=') + 1)..].Trim(" \t\r\n"u8);
+        if (value.IsEmpty)
+            return null;
+        var isQuoted = value.Length > 1 && value[0] is (byte)'\'' or (byte)'"' && value[0] == value[^1];
+        if (isQuoted)
+            value = value[1..^1];
+        if (value.IndexOfAny(isQuoted ? "'\"\\$\n"u8 : "'\"\\$\n #"u8) >= 0)
+        {
+            throw new HsmRemoteException(
+                "PinNotWritable", FailureKind.InvalidData, "The PIN in the .env file is written in a form that readers may take for different PINs, so that it is not moved.",
+                "Give it with -PinPath.", PinVariable);
+        }
+
+        return new PinBytes(value);
+    }
+
     /// <summary>The file for people to see: without its PIN.</summary>
     internal static string Mask(byte[] file, string instead)
     {

@@ -31,8 +31,8 @@ sealed class P11ContainerService : IP11ContainerService
         using var bytes = pin?.Pin is { } given ? new PinBytes(given) : null;
         return request.Engine switch
         {
-            P11ContainerEngine.Compose => ContainerPlanner.Compose(config, service, path, bytes, pin?.AsSecret is true),
-            P11ContainerEngine.Env => ContainerPlanner.Env(config, EnvVariables(config, request), path, bytes, pin?.AsSecret is true),
+            P11ContainerEngine.Compose => ContainerPlanner.Compose(config, user, service, path, bytes, pin?.AsSecret is true, reporter),
+            P11ContainerEngine.Env => ContainerPlanner.Env(config, user, EnvVariables(config, request), path, bytes, pin?.AsSecret is true, reporter),
             _ => ContainerPlanner.Whole(config.Name, path, Write(config, socket, request).Text + (request.Engine is P11ContainerEngine.Docker or P11ContainerEngine.Podman ? "\n" : "")),
         };
     }

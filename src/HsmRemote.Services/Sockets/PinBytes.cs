@@ -25,6 +25,13 @@ sealed class PinBytes : IDisposable
         }
     }
 
+    internal PinBytes(ReadOnlySpan<byte> pin)
+    {
+        length = pin.Length;
+        bytes = GC.AllocateUninitializedArray<byte>(length, pinned: true);
+        pin.CopyTo(bytes);
+    }
+
     internal ReadOnlySpan<byte> Span => bytes.AsSpan(0, length);
 
     /// <summary>What it lies in, with room behind it.</summary>

@@ -42,6 +42,29 @@ public sealed class DotEnvFileTests
     }
 
     [Theory]
+    [InlineData("A=1\nTEDGE_DEVICE_CRYPTOKI_PIN=12ab\r\n", "12ab")]
+    [InlineData("export TEDGE_DEVICE_CRYPTOKI_PIN = '1 2#' \n", "1 2#")]
+    [InlineData("TEDGE_DEVICE_CRYPTOKI_PIN=\"12\"\nTEDGE_DEVICE_CRYPTOKI_PIN=34", "34")]
+    [InlineData("TEDGE_DEVICE_CRYPTOKI_PIN=\n", null)]
+    [InlineData("#TEDGE_DEVICE_CRYPTOKI_PIN=1\n", null)]
+    public void A_PIN_is_read_as_the_readers_do(string file, string? expected)
+    {
+        using var pin = DotEnvFile.PinOf(Encoding.UTF8.GetBytes(file));
+        Assert.Equal(expected, pin is null ? null : Encoding.UTF8.GetString(pin.Span));
+    }
+
+    [Theory]
+    [InlineData("TEDGE_DEVICE_CRYPTOKI_PIN=\"s3$cret\"\n")]
+    [InlineData("TEDGE_DEVICE_CRYPTOKI_PIN=s3cret # mine\n")]
+    [InlineData("TEDGE_DEVICE_CRYPTOKI_PIN='s3cret\n'\n")]
+    public void A_PIN_that_readers_may_read_differently_is_not_moved(string file)
+    {
+        var error = Assert.Throws<HsmRemoteException>(() => DotEnvFile.PinOf(Encoding.UTF8.GetBytes(file)));
+        Assert.Equal("PinNotWritable", error.ErrorId);
+        Assert.DoesNotContain("cret", error.Message, StringComparison.Ordinal);
+    }
+
+    [Theory]
     [InlineData("a\nb")]
     [InlineData("a\rb")]
     [InlineData("a\0b")]
