@@ -117,6 +117,8 @@ public sealed class ContainerConfigTests(SandboxFixture sandbox)
             ("-Engine Env -Variable @{'A-B'=1}", "ContainerValueInvalid"),
             ("-Engine Env -Variable @{A=\"x`ny\"}", "ContainerValueInvalid"),
             ("-Engine Env -Variable @{TEDGE_DEVICE_CRYPTOKI_PIN=1}", "PinNotWritable"),
+            ("-Engine Env -Variable @{SOCKET_PATH='/x'}", "ContainerValueInvalid"),
+            ("-Engine Docker -Variable @{P11_KIT_SERVER_ADDRESS='unix:path=/x'}", "ContainerValueInvalid"),
             ("-Engine Docker -Uid 3000000000", "ContainerValueInvalid"),
             ("-Engine Env -CertificatePath /etc/passwd", "CertificateFileUnreadable"),
             ("-Engine Compose -Service 'a b'", "ContainerValueInvalid"),
@@ -188,6 +190,18 @@ public sealed class ContainerConfigTests(SandboxFixture sandbox)
         Assert.Contains("There is no PIN in /run/pkcs11_pin yet", without.UnfoldedStdErr, StringComparison.Ordinal);
 
         string Owner() => sandbox.Run("stat", "--format=%a %u:%g", $"{Directory}/pkcs11_pin").Succeeded();
+    }
+
+    [Fact]
+    public void An_env_file_is_for_any_container()
+    {
+        sandbox.WriteFile(
+            "/etc/systemd/system/config-any.service",
+            "[Service]\nRuntimeDirectory=config-any\nExecStart=/usr/bin/p11-kit server -f -n /run/config-any/pkcs11 -u daemon pkcs11:token=config-any\n");
+        sandbox.Run("systemctl", "start", "config-any.service").Succeeded();
+        sandbox.WaitFor("test -S /run/config-any/pkcs11");
+        Assert.Equal("SOCKET_PATH=/run/config-any/pkcs11", sandbox.HsmRemote("New-P11ContainerConfig config-any Env").SucceededWithOne().GetString());
+        Assert.Equal("SOCKET_PATH=/run/config-any/pkcs11", sandbox.HsmRemote("New-P11ContainerConfig config-any Env -Rootless").SucceededWithOne().GetString());
     }
 
     /// <summary>Whatever a value holds, systemd reads back what the generator of podman made of our unit, unchanged.</summary>

@@ -34,17 +34,21 @@ sealed class ContainerNeeds
     {
         var mount = Mount();
         Because("Environment", "p11-kit-client.so connects to the socket that P11_KIT_SERVER_ADDRESS names; a bare path is refused, and without it every program sees no slots.");
-        if (engine.Rootless)
-            Rootless();
-        else if (engine.HasUserNamespace)
-            InUserNamespace();
+        if (request.Engine is P11ContainerEngine.Env)
+            Because("Group", "None here: an .env file says nothing of a user or of groups.");
         else
-            OnHostIds();
+            LetIn();
 
         var label = SecurityLabel();
         var environment = new Dictionary<string, string>(StringComparer.Ordinal) { [ProcessAddress.Variable] = ProcessAddress.Encode(socket.SocketPath) };
         foreach (var (name, value) in request.Variables)
+        {
+            // In an .env file it is one of the variables that a compose file may ask for.
+            if (request.Engine is not P11ContainerEngine.Env && name is ProcessAddress.Variable)
+                throw ContainerValues.Invalid($"variable {name}", "it is computed, and another would lead elsewhere", name);
             environment[name] = value;
+        }
+
         return new P11ContainerConfig
         {
             Name = socket.Name,
@@ -79,6 +83,16 @@ sealed class ContainerNeeds
         Because("Mount", $"The directory {directory} and not the socket: a socket that is made anew when the server starts again would be another file than the one mounted. "
             + "Read-only: connecting writes to the socket, not to the directory.");
         return new P11ContainerMount(directory, directory, ReadOnly: true);
+    }
+
+    void LetIn()
+    {
+        if (engine.Rootless)
+            Rootless();
+        else if (engine.HasUserNamespace)
+            InUserNamespace();
+        else
+            OnHostIds();
     }
 
     /// <summary>The ids of the container are those of the host.</summary>

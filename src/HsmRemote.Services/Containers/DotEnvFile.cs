@@ -21,12 +21,14 @@ static partial class DotEnvFile
     /// <param name="withoutPin">Whether a PIN that is in the file goes.</param>
     internal static byte[] Write(byte[] before, IReadOnlyList<KeyValuePair<string, string>> variables, PinBytes? pin, bool withoutPin)
     {
-        var lines = variables.ToDictionary(v => v.Key, v => Encoding.UTF8.GetBytes($"{v.Key}={Quote(v.Key, v.Value)}\n"), StringComparer.Ordinal);
+        // As the file's own lines end.
+        var newline = before.AsSpan().IndexOf("\r\n"u8) >= 0 ? "\r\n" : "\n";
+        var lines = variables.ToDictionary(v => v.Key, v => Encoding.UTF8.GetBytes($"{v.Key}={Quote(v.Key, v.Value)}{newline}"), StringComparer.Ordinal);
         if (pin is not null)
-            lines[PinVariable] = PinLine(pin);
+            lines[PinVariable] = PinLine(pin, newline);
         try
         {
-            return Merge(before, lines, withoutPin);
+            return Merge(before, lines, newline, withoutPin);
         }
         finally
         {
@@ -35,7 +37,7 @@ static partial class DotEnvFile
         }
     }
 
-    static byte[] Merge(byte[] before, Dictionary<string, byte[]> lines, bool withoutPin)
+    static byte[] Merge(byte[] before, Dictionary<string, byte[]> lines, string newline, bool withoutPin)
     {
         List<ReadOnlyMemory<byte>> parts = [];
         HashSet<string> written = new(StringComparer.Ordinal);
@@ -54,7 +56,7 @@ static partial class DotEnvFile
         }
 
         if (parts is [.., { Span: [.., not (byte)'\n'] }])
-            parts.Add("\n"u8.ToArray());
+            parts.Add(Encoding.ASCII.GetBytes(newline));
         parts.AddRange(lines.Where(l => !written.Contains(l.Key)).Select(l => (ReadOnlyMemory<byte>)l.Value));
 
         var all = GC.AllocateUninitializedArray<byte>(parts.Sum(p => p.Length), pinned: true);
@@ -116,7 +118,7 @@ static partial class DotEnvFile
         throw ContainerValues.Invalid($"variable {name}", "the readers of .env files do not agree on line ends, control characters, '${', and some mixtures of quotes and backslashes", name);
     }
 
-    static byte[] PinLine(PinBytes pin)
+    static byte[] PinLine(PinBytes pin, string newline)
     {
         foreach (var b in pin.Span)
         {
@@ -130,10 +132,10 @@ static partial class DotEnvFile
         }
 
         var head = Encoding.UTF8.GetBytes($"{PinVariable}=");
-        var line = GC.AllocateUninitializedArray<byte>(head.Length + pin.Span.Length + 1, pinned: true);
+        var line = GC.AllocateUninitializedArray<byte>(head.Length + pin.Span.Length + newline.Length, pinned: true);
         head.CopyTo(line, 0);
         pin.Span.CopyTo(line.AsSpan(head.Length));
-        line[^1] = (byte)'\n';
+        Encoding.ASCII.GetBytes(newline, line.AsSpan(line.Length - newline.Length));
         return line;
     }
 
@@ -168,7 +170,7 @@ static partial class DotEnvFile
 
     static int LineEnd(byte[] file, int at) => Array.IndexOf(file, (byte)'\n', at) is var end and >= 0 ? end + 1 : file.Length;
 
-    [GeneratedRegex(@"\A[A-Za-z0-9_./:@%+,-]+\z", RegexOptions.CultureInvariant, 1000)]
+    [GeneratedRegex(@"\A[A-Za-z0-9_./:@%+,-][A-Za-z0-9_./:@%+,=-]*\z", RegexOptions.CultureInvariant, 1000)]
     private static partial Regex Plain();
 
     [GeneratedRegex(@"\A\s*(export\s+)?(?<name>[A-Za-z_][A-Za-z0-9_]*)\s*=[ \t]*(?<quote>['""])?", RegexOptions.CultureInvariant | RegexOptions.ExplicitCapture, 1000)]

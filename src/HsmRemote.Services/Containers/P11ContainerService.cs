@@ -8,6 +8,8 @@ namespace HsmRemote.Services.Containers;
 /// <summary>What containers need, and what they have.</summary>
 sealed class P11ContainerService : IP11ContainerService
 {
+    const string SocketVariable = "SOCKET_PATH";
+
     public async Task<P11ContainerConfig> CreateAsync(P11KitServer server, P11ContainerRequest request, IReporter reporter, CancellationToken cancellationToken)
     {
         var socket = SocketAccess.Of(server);
@@ -65,7 +67,8 @@ sealed class P11ContainerService : IP11ContainerService
     static async Task<P11ContainerConfig> ComputeAsync(
         SocketAccess socket, P11ContainerRequest request, ContainerUser user, IReporter reporter, CancellationToken cancellationToken)
     {
-        var engine = await EngineFacts.DetectAsync(request, reporter, cancellationToken);
+        // An .env file says nothing of a user, so that no engine has a say in it.
+        var engine = request.Engine is P11ContainerEngine.Env ? new EngineFacts(null, Rootless: false) : await EngineFacts.DetectAsync(request, reporter, cancellationToken);
         var config = ContainerNeeds.Compute(socket, engine, request, user);
         ContainerValues.Check(config);
         foreach (var reason in config.Reasons)
@@ -93,7 +96,9 @@ sealed class P11ContainerService : IP11ContainerService
     }
 
     static List<KeyValuePair<string, string>> EnvVariables(P11ContainerConfig config, P11ContainerRequest request) =>
-        [new("SOCKET_PATH", config.SocketPath), .. request.Variables];
+        request.Variables.ContainsKey(SocketVariable)
+            ? throw ContainerValues.Invalid($"variable {SocketVariable}", "it is computed, and another would lead elsewhere", SocketVariable)
+            : [new(SocketVariable, config.SocketPath), .. request.Variables];
 
     /// <summary>What the service, container or Pod is called.</summary>
     static string ServiceName(P11ContainerRequest request, string server)

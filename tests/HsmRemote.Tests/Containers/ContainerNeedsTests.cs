@@ -71,6 +71,20 @@ public sealed class ContainerNeedsTests
         Assert.Equal("ContainerValueInvalid", Assert.Throws<HsmRemoteException>(() => ContainerUser.Parse(user)).ErrorId);
 
     [Fact]
+    public void An_env_file_says_nothing_of_users()
+    {
+        foreach (var socket in new[] { Own, Shared with { PeerUserId = 5000 }, Shared with { GroupId = 0 } })
+            Assert.Null(Compute(socket, Docker with { UserNamespace = "remap" }, "app", P11ContainerEngine.Env).SupplementaryGroup);
+    }
+
+    [Fact]
+    public void The_address_is_computed_and_not_given()
+    {
+        var request = new P11ContainerRequest { Engine = P11ContainerEngine.Docker, Variables = new Dictionary<string, string>(StringComparer.Ordinal) { ["P11_KIT_SERVER_ADDRESS"] = "unix:path=/x" } };
+        Assert.Equal("ContainerValueInvalid", Assert.Throws<HsmRemoteException>(() => ContainerNeeds.Compute(Shared, Docker, request, ContainerUser.Parse(null))).ErrorId);
+    }
+
+    [Fact]
     public void Where_everybody_may_connect_nobody_needs_a_group_whatever_the_engine()
     {
         var open = Shared with { Mode = Everybody };

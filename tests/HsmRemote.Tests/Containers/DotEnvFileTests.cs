@@ -14,6 +14,8 @@ public sealed class DotEnvFileTests
     [InlineData("A=x\n\nA=y\n", "A=1\n\n")]
     [InlineData("B='x\nA=0\n'\n", "B='x\nA=0\n'\nA=1\n")]
     [InlineData("#A=0\nAA=0\n", "#A=0\nAA=0\nA=1\n")]
+    [InlineData("B=2\r\nA=0\r\n", "B=2\r\nA=1\r\n")]
+    [InlineData("B=2\r\nC=3", "B=2\r\nC=3\r\nA=1\r\n")]
     public void A_variable_is_set_in_its_place_and_all_else_stays(string before, string after) => Assert.Equal(after, Write(before, ("A", "1")));
 
     [Fact]
@@ -63,6 +65,12 @@ public sealed class DotEnvFileTests
         Assert.Equal("PinNotWritable", error.ErrorId);
         Assert.DoesNotContain("cret", error.Message, StringComparison.Ordinal);
     }
+
+    // docker's and podman's --env-file take quotes for a part of the value.
+    [Theory]
+    [InlineData("LS0tLS1CRUdJTg==", "A=LS0tLS1CRUdJTg==\n")]
+    [InlineData("=a", "A='=a'\n")]
+    public void Base64_is_written_without_quotes(string value, string line) => Assert.Equal(line, Write("", ("A", value)));
 
     [Theory]
     [InlineData("a\nb")]
