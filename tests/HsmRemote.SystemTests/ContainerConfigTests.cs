@@ -135,6 +135,20 @@ public sealed class ContainerConfigTests(SandboxFixture sandbox)
     }
 
     [Fact]
+    public void A_user_namespace_that_podman_is_configured_for_is_seen()
+    {
+        _ = new ContainerHost(sandbox);
+        sandbox.HsmRemote("Install-P11KitServer config-userns -Group config-userns").SucceededWithOne();
+        sandbox.WriteFile("/run/config-userns.conf", "[containers]\ncgroups = \"disabled\"\nuserns = \"auto\"\n[engine]\nruntime = \"crun\"\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"none\"\n");
+        foreach (var setting in new[] { "$env:PODMAN_USERNS = 'auto'", "$env:CONTAINERS_CONF = '/run/config-userns.conf'" })
+        {
+            Assert.StartsWith("UserNamespaceHidesGroup,", Error($"{setting}; New-P11ContainerConfig config-userns Podman -Uid 5000"), StringComparison.Ordinal);
+            var cured = sandbox.HsmRemote($"{setting}; New-P11ContainerConfig config-userns Podman -Uid 5000 -UserNamespace host").SucceededWithOne().GetString();
+            Assert.Contains("--userns host ", cured, StringComparison.Ordinal);
+        }
+    }
+
+    [Fact]
     public void A_compose_file_s_user_and_encoding_stay()
     {
         sandbox.HsmRemote("Install-P11KitServer config-merge -Group config-merge -GroupId 7704").SucceededWithOne();

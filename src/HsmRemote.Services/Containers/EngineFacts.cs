@@ -34,6 +34,8 @@ sealed record EngineFacts(
             SecurityModule = request.SecurityModule ?? facts.SecurityModule,
             Runtime = request.Runtime ?? facts.Runtime,
         };
+        if (facts is { Program: "podman", Rootless: false, UserNamespace: null } && PodmanConfiguration.UserNamespace(request.Engine is not P11ContainerEngine.Quadlet) is not (null or "" or "host") and var configured)
+            facts = facts with { UserNamespace = configured };
         if (facts.Rootless)
             facts = facts with { Owner = EngineOwner.Caller() };
         step.Outcome =

@@ -58,7 +58,7 @@ public sealed class NewP11ContainerConfigCommand : ChangeCommand
     [Parameter(ParameterSetName = EngineSet)]
     public SwitchParameter Rootless { get; set; }
 
-    /// <summary>The user namespace that the engine puts the container in, such as 'auto'; 'host' asks for none. By default docker is asked.</summary>
+    /// <summary>The user namespace that the engine puts the container in, such as 'auto'; 'host' asks for none. By default this host's engine is asked.</summary>
     [Parameter(ParameterSetName = EngineSet)]
     [ValidateNotNullOrEmpty]
     public string? UserNamespace { get; set; }

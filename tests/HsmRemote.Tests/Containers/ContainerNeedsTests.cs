@@ -84,6 +84,14 @@ public sealed class ContainerNeedsTests
         Assert.Equal("ContainerValueInvalid", Assert.Throws<HsmRemoteException>(() => ContainerNeeds.Compute(Shared, Docker, request, ContainerUser.Parse(null))).ErrorId);
     }
 
+    [Theory]
+    [InlineData("[containers]\nuserns = \"auto\"\n", "auto")]
+    [InlineData("[containers]\n#userns = \"auto\"\n", null)]
+    [InlineData("[engine]\nuserns = \"auto\"\n", null)]
+    [InlineData("[ containers ] # x\r\n  userns='keep-id' # y\r\n[engine]\r\n", "keep-id")]
+    public void Podman_s_configuration_has_a_say_in_the_user_namespace(string toml, string? expected) =>
+        Assert.Equal(expected, PodmanConfiguration.UserNamespaceIn(toml));
+
     [Fact]
     public void Where_everybody_may_connect_nobody_needs_a_group_whatever_the_engine()
     {
