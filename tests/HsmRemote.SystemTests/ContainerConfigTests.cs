@@ -149,6 +149,37 @@ public sealed class ContainerConfigTests(SandboxFixture sandbox)
     }
 
     [Fact]
+    public void What_a_container_has_is_seen_however_it_came_to_it()
+    {
+        var host = new ContainerHost(sandbox);
+        host.Serve("config-read", 7703);
+        const string Address = "--env P11_KIT_SERVER_ADDRESS=unix:path=/run/config-read/pkcs11";
+        sandbox.Run("podman", "volume", "create", "--opt", "type=none", "--opt", "o=bind", "--opt", "device=/run/config-read", "config-read").Succeeded();
+        foreach (var mount in new[] { "/var/run/config-read:/run/config-read:ro", "config-read:/run/config-read" })
+        {
+            host.Start("config-read", $"--user 5000:5000 --group-add 7703 --volume {mount} {Address} {ContainerHost.Image}");
+            Assert.Contains("token=config-read", host.Exec("config-read", ContainerHost.List).Succeeded(), StringComparison.Ordinal);
+            Assert.Empty(Differences());
+        }
+
+        // Where the address does not look.
+        host.Start("config-read", $"--user 5000:5000 --group-add 7703 --volume /run/config-read:/foo {Address} {ContainerHost.Image}");
+        Assert.Equal(["Mount"], Differences());
+
+        // A user namespace, in which all ids are others.
+        host.Start("config-read", $"--user 5000:5000 --group-add 7703 --uidmap 0:100000:65536 --gidmap 0:100000:65536 --volume /run/config-read:/run/config-read:ro {Address} {ContainerHost.Image}");
+        Assert.Equal(["UserNamespace"], Differences());
+        sandbox.Run("podman", "volume", "rm", "config-read").Succeeded();
+
+        IEnumerable<string?> Differences()
+        {
+            var settings = sandbox.HsmRemote("Get-P11ContainerConfig config-read").SucceededWithOne().GetProperty("Differences").EnumerateArray().Select(d => d.GetProperty("Setting").GetString()).ToList();
+            sandbox.Run("podman", "rm", "--force", "--time=0", "config-read").Succeeded();
+            return settings;
+        }
+    }
+
+    [Fact]
     public void A_compose_file_s_user_and_encoding_stay()
     {
         sandbox.HsmRemote("Install-P11KitServer config-merge -Group config-merge -GroupId 7704").SucceededWithOne();

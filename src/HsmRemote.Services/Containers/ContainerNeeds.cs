@@ -93,6 +93,34 @@ sealed class ContainerNeeds
             InUserNamespace();
         else
             OnHostIds();
+        RequireDirectory();
+    }
+
+    /// <summary>The directory has to let in whom the socket lets in.</summary>
+    void RequireDirectory()
+    {
+        const uint Nobody = uint.MaxValue;
+        // Who runs a rootless engine on another host is not known.
+        if (socket.Directory is not { } directory || directory.LetsIn(new(Nobody, Nobody, [])) || (engine.Rootless && engine.Owner is null))
+            return;
+        var isOwner = user.IsRoot || user.IsImages || userNamespace is not null;
+        var letsIn = engine switch
+        {
+            { Rootless: true, Owner: { } owner } => directory.LetsIn(new(isOwner ? owner.UserId : Nobody, isOwner ? owner.GroupId : Nobody, group is null ? [] : owner.Groups)),
+            { HasUserNamespace: true } => false,
+            _ => directory.LetsIn(new(user.IsImages ? 0 : user.Id ?? Nobody, user.GroupId ?? Nobody, group is null ? [] : [uint.Parse(group, CultureInfo.InvariantCulture)])),
+        };
+        var path = Path.GetDirectoryName(socket.SocketPath)!;
+        if (!letsIn)
+        {
+            throw new HsmRemoteException(
+                "SocketDirectoryClosed", FailureKind.PermissionDenied,
+                $"The directory {path} ({directory.Description}) keeps out the container's user {user.ToString() ?? "(the image's own)"}, who would see no slots.",
+                $"`chmod o+x {path}`, and DirectoryMode=0755 in the unit, so that it stays so: `systemctl edit {socket.Unit}`.", socket.SocketPath);
+        }
+
+        if (user.IsImages && !engine.Rootless)
+            Because("Mount", $"The directory ({directory.Description}) does not let in everybody: this works when the image's user is root.");
     }
 
     /// <summary>The ids of the container are those of the host.</summary>

@@ -16,6 +16,9 @@ sealed record SocketAccess
 
     internal required UnixFileMode Mode { get; init; }
 
+    /// <summary>The directory, or null: it is not there to be looked at.</summary>
+    internal SocketDirectory? Directory { get; init; }
+
     internal uint? OwnerId { get; init; }
 
     internal uint? GroupId { get; init; }
@@ -46,6 +49,7 @@ sealed record SocketAccess
             SocketPath = path,
             Scope = server.Scope,
             Mode = UnixFileMode.None,
+            Directory = SocketDirectory.Of(Path.GetDirectoryName(path)!),
             PeerUserId = PeerUser(server),
             PeerGroupId = PeerGroup(server),
         };
@@ -79,4 +83,18 @@ sealed record SocketAccess
     static HsmRemoteException NoSuchPeer(P11KitServer server, string what, string name) => new(
         "PeerCheckExcludes", FailureKind.InvalidOperation, $"'{server.Name}' lets in only the {what} '{name}', which this host does not have, so that nobody gets in.",
         "Mend its units, or install an instance with Install-P11KitServer, where the socket's permissions decide.", server.Name);
+}
+
+/// <summary>The directory of a socket, which a container gets.</summary>
+/// <param name="Description">Its mode and owner, as messages have it.</param>
+/// <param name="LetsIn">Whether a process with these ids of the host gets to the socket in it. The directories above do not matter to a mount.</param>
+sealed record SocketDirectory(string Description, Func<P11Identity, bool> LetsIn)
+{
+    internal static SocketDirectory? Of(string path)
+    {
+        if (FileStatus.TryRead(path, out var status) != 0 || !status.IsDirectory)
+            return null;
+        var acl = PosixAcl.Of(path, status);
+        return new(status.Describe(), identity => acl.Allows(identity, status, PosixAcl.Search));
+    }
 }
