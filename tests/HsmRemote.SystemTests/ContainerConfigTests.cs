@@ -180,6 +180,17 @@ public sealed class ContainerConfigTests(SandboxFixture sandbox)
     }
 
     [Fact]
+    public void A_directory_that_keeps_the_container_s_user_out_is_an_error()
+    {
+        sandbox.HsmRemote("Install-P11KitServer config-closed -Group config-closed").SucceededWithOne();
+        sandbox.Run("chmod", "0750", "/run/config-closed").Succeeded();
+        Assert.StartsWith("SocketDirectoryClosed,", Error("New-P11ContainerConfig config-closed Docker -Uid 5000"), StringComparison.Ordinal);
+        sandbox.HsmRemote("New-P11ContainerConfig config-closed Docker -Uid 0").SucceededWithOne();
+        sandbox.Run("chgrp", "5000", "/run/config-closed").Succeeded();
+        sandbox.HsmRemote("New-P11ContainerConfig config-closed Docker -Uid 5000").SucceededWithOne();
+    }
+
+    [Fact]
     public void A_compose_file_s_user_and_encoding_stay()
     {
         sandbox.HsmRemote("Install-P11KitServer config-merge -Group config-merge -GroupId 7704").SucceededWithOne();

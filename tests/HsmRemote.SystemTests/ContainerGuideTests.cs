@@ -180,6 +180,11 @@ public sealed class ContainerGuideTests(SandboxFixture sandbox)
             var signed = AsUser($"podman run --rm --network=none --volume /usr:/usr:ro {config} --rootfs /run/keep sh -c {ContainerHost.Quote($"id -u; {ContainerHost.Sign(token)}")}", Keeper).Succeeded();
             Assert.StartsWith($"{user.Split(' ')[1]}\n", signed, StringComparison.Ordinal);
             Assert.Contains("Verified OK", signed, StringComparison.Ordinal);
+
+            // Read back, it is as it needs to be.
+            AsUser($"podman run --detach --name keep-own --network=none --volume /usr:/usr:ro {config} --rootfs /run/keep sleep 600", Keeper).Succeeded();
+            Assert.Equal("none", AsUser($"{SandboxFixture.ShellPath} -NoProfile -NonInteractive -Command '(Get-P11ContainerConfig keep-own).Differences; \"none\"'", Keeper).Succeeded());
+            AsUser("podman rm --force --time=0 keep-own", Keeper).Succeeded();
         }
 
         // Without it, user 5000 is nobody on the host.

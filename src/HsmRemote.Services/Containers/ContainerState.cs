@@ -45,7 +45,7 @@ sealed record ContainerState
             Image = Text(container, "ImageName") ?? Text(config, "Image"),
             User = Text(config, "User") ?? "",
             Environment = environment,
-            Mounts = [.. Items(container, "Mounts").Where(m => Text(m, "Type") is "bind").Select(Mount)],
+            Mounts = [.. Items(container, "Mounts").Where(m => Text(m, "Type") is "bind" or "volume").Select(Mount)],
             Groups = keepsGroups ? ["keep-groups"] : Texts(host, "GroupAdd"),
             SecurityOptions = Texts(host, "SecurityOpt"),
             UserNamespace = Text(host, "UsernsMode") is { Length: > 0 } mode ? mode : null,

@@ -34,6 +34,13 @@ sealed record SocketAccess
 
     internal bool GroupMayConnect => (Mode & UnixFileMode.GroupWrite) != UnixFileMode.None;
 
+    /// <summary>Whether a process with these ids of the host may connect.</summary>
+    internal bool LetsIn(P11Identity peer) =>
+        (peer.UserId == 0 || OthersMayConnect
+            || (peer.UserId == OwnerId && (Mode & UnixFileMode.UserWrite) != UnixFileMode.None)
+            || (GroupMayConnect && GroupId is { } group && (peer.GroupId == group || peer.SupplementaryGroupId.Contains(group))))
+        && (PeerUserId is null || PeerUserId == peer.UserId) && (PeerGroupId is null || PeerGroupId == peer.GroupId);
+
     /// <summary>Mode and group, as messages have it.</summary>
     internal string Description => $"{Convert.ToString((int)Mode, 8).PadLeft(4, '0')}, group {GroupId?.ToString(System.Globalization.CultureInfo.InvariantCulture) ?? "not known"}";
 

@@ -84,6 +84,26 @@ public sealed class ContainerNeedsTests
         Assert.Equal("ContainerValueInvalid", Assert.Throws<HsmRemoteException>(() => ContainerNeeds.Compute(Shared, Docker, request, ContainerUser.Parse(null))).ErrorId);
     }
 
+    [Fact]
+    public void A_directory_that_keeps_the_user_out_is_an_error()
+    {
+        var closed = Shared with { Directory = new("0750 root(0):root(0)", peer => peer.UserId == 0) };
+        var error = Assert.Throws<HsmRemoteException>(() => Compute(closed, Docker, "5000"));
+        Assert.Equal("SocketDirectoryClosed", error.ErrorId);
+        Assert.Contains("0750 root(0):root(0)", error.Failure, StringComparison.Ordinal);
+        Assert.Contains("DirectoryMode=0755", error.Remedy, StringComparison.Ordinal);
+        Fails("SocketDirectoryClosed", "chmod", () => Compute(closed, RootlessPodman, "5000"));
+        Fails("SocketDirectoryClosed", "chmod", () => Compute(closed with { Mode = Everybody }, Docker with { UserNamespace = "remap" }, "0"));
+        Assert.NotNull(Compute(closed, Docker, "0"));
+        Assert.Contains(Compute(closed, Docker, null).Reasons, reason => reason.Why.Contains("the image's user is root", StringComparison.Ordinal));
+        var group = Shared with { Directory = new("0750 root(0):hsm(992)", peer => peer.SupplementaryGroupId.Contains(992u)) };
+        Assert.NotNull(Compute(group, Docker, "5000"));
+        Assert.NotNull(Compute(group, RootlessPodman, "5000"));
+        var own = Own with { Directory = new("0700 anna(1000):anna(1000)", peer => peer.UserId == 1000) };
+        Assert.NotNull(Compute(own, RootlessPodman, "0"));
+        Assert.NotNull(Compute(own, RootlessPodman, "5000"));
+    }
+
     [Theory]
     [InlineData("[containers]\nuserns = \"auto\"\n", "auto")]
     [InlineData("[containers]\n#userns = \"auto\"\n", null)]
