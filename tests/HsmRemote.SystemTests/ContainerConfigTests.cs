@@ -120,6 +120,7 @@ public sealed class ContainerConfigTests(SandboxFixture sandbox)
             ("-Engine Env -Variable @{SOCKET_PATH='/x'}", "ContainerValueInvalid"),
             ("-Engine Docker -Variable @{P11_KIT_SERVER_ADDRESS='unix:path=/x'}", "ContainerValueInvalid"),
             ("-Engine Docker -Uid 3000000000", "ContainerValueInvalid"),
+            ("-Engine Quadlet -Path /run", "PathUnusable"),
             ("-Engine Env -CertificatePath /etc/passwd", "CertificateFileUnreadable"),
             ("-Engine Compose -Service 'a b'", "ContainerValueInvalid"),
             ("-Engine Kubernetes -User app", "ContainerValueInvalid"),
@@ -188,6 +189,29 @@ public sealed class ContainerConfigTests(SandboxFixture sandbox)
         sandbox.HsmRemote("New-P11ContainerConfig config-closed Docker -Uid 0").SucceededWithOne();
         sandbox.Run("chgrp", "5000", "/run/config-closed").Succeeded();
         sandbox.HsmRemote("New-P11ContainerConfig config-closed Docker -Uid 5000").SucceededWithOne();
+    }
+
+    [Fact]
+    public void Files_are_written_again_only_for_what_is_other_than_before()
+    {
+        sandbox.HsmRemote("Install-P11KitServer config-again1 -Group config-again; Install-P11KitServer config-again2 -Group config-again").Succeeded();
+        sandbox.Run("mkdir", "/run/config-again-files").Succeeded();
+        // A hashtable has another order in each process.
+        sandbox.HsmRemote("New-P11ContainerConfig config-again1 Env -Variable @{F=1;B=2;E=3;A=4;D=5;C=6} -Path /run/config-again-files/.env").SucceededWithOne();
+        Assert.Equal("SOCKET_PATH=/run/config-again1/pkcs11\nA=4\nB=2\nC=6\nD=5\nE=3\nF=1", sandbox.Run("cat", "/run/config-again-files/.env").Succeeded());
+        sandbox.HsmRemote("New-P11ContainerConfig config-again1 Env -Variable ([ordered] @{H=1;G=2}) -Path /run/config-again-files/.env").SucceededWithOne();
+        Assert.EndsWith("\nH=1\nG=2", sandbox.Run("cat", "/run/config-again-files/.env").Succeeded(), StringComparison.Ordinal);
+
+        bool Arguments(int user) =>
+            sandbox.HsmRemote($"New-P11ContainerConfig config-again1 Docker -Uid {user} -Path /run/config-again-files/arguments").SucceededWithOne().GetProperty("Changed").GetBoolean();
+        Assert.True(Arguments(5000));
+        Assert.False(Arguments(5000));
+        Assert.True(Arguments(5001));
+
+        const string Both = "Get-P11KitServer config-again* | New-P11ContainerConfig";
+        Assert.StartsWith("PathAmbiguous,", Error($"$null = {Both} -Engine Quadlet -Path /run/config-again-files/app.container"), StringComparison.Ordinal);
+        Assert.Contains("/run/config-again1/", sandbox.Run("cat", "/run/config-again-files/app.container").Succeeded(), StringComparison.Ordinal);
+        Assert.Equal(2, sandbox.HsmRemote($"{Both} -Engine Compose -Image debian -Path /run/config-again-files/compose.yaml").Succeeded().Length);
     }
 
     [Fact]

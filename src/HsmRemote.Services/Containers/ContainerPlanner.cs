@@ -122,6 +122,12 @@ static class ContainerPlanner
 
     static FileImage? Read(string path)
     {
+        if (Directory.Exists(path))
+        {
+            throw new HsmRemoteException(
+                "PathUnusable", FailureKind.InvalidArgument, $"What a container needs cannot be written to {path}: it is a directory.", "Give -Path a file in it.", path);
+        }
+
         try
         {
             return AtomicFile.Read(path);

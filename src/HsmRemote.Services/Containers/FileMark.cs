@@ -1,3 +1,5 @@
+using HsmRemote.Services.Sockets;
+
 namespace HsmRemote.Services.Containers;
 
 /// <summary>The first line of the files that are written as a whole; a file without it is somebody else's.</summary>
@@ -9,6 +11,9 @@ static class FileMark
 
     internal static string Of(P11ContainerConfig config) => $"{Writer} -Name {config.Name} -Engine {config.Engine}";
 
-    /// <summary>Whether a file that is there may be replaced as a whole.</summary>
-    internal static bool IsOn(string text) => text.StartsWith($"# {Writer}", StringComparison.Ordinal);
+    /// <summary>Whether a file that is there may be replaced as a whole. Arguments have no room for a comment: they are known by what they say.</summary>
+    internal static bool IsOn(string text) =>
+        text.StartsWith($"# {Writer}", StringComparison.Ordinal)
+        || (text.StartsWith("--", StringComparison.Ordinal) && text.TrimEnd('\n').IndexOf('\n', StringComparison.Ordinal) < 0
+            && text.Contains($"{ProcessAddress.Variable}=unix:path=", StringComparison.Ordinal));
 }

@@ -1,4 +1,5 @@
 using System.Collections;
+using System.Collections.Specialized;
 using System.Management.Automation;
 using System.Security;
 using HsmRemote.Completers;
@@ -15,6 +16,7 @@ public sealed class NewP11ContainerConfigCommand : ChangeCommand
     const string PinVariable = "TEDGE_DEVICE_CRYPTOKI_PIN";
 
     SecureString? pinOfFile;
+    string? written;
 
     /// <summary>The instances' names, with wildcards.</summary>
     [Parameter(ParameterSetName = EngineSet, Position = 0, ValueFromPipelineByPropertyName = true)]
@@ -174,6 +176,15 @@ public sealed class NewP11ContainerConfigCommand : ChangeCommand
             return;
         }
 
+        // Of a compose file, each has a service of its own.
+        if (written is not null && !(Engine is P11ContainerEngine.Compose && Service is null))
+        {
+            throw Invalid(
+                "PathAmbiguous", $"{Resolve(Path)} is for '{written}' already, and cannot be for '{server.Name}' as well.",
+                "Give each instance a file of its own: name one instance, or use `ForEach-Object` with a -Path that has the name in it.", Path);
+        }
+
+        written = server.Name;
         var pin = (Pin ?? pinOfFile) is not null || PinAsSecret ? new P11ContainerPin(Pin ?? pinOfFile, PinAsSecret) : null;
         Carry(
             (reporter, cancellation) => Services.Containers.PlanAsync(server, request, Resolve(Path), pin, reporter, cancellation),
@@ -187,8 +198,12 @@ public sealed class NewP11ContainerConfigCommand : ChangeCommand
             variables["CERTPUBLIC"] = Services.Containers.CertificateVariable(Resolve(CertificatePath));
         if (C8yDomain is not null)
             variables["C8Y_DOMAIN"] = C8yDomain;
+        List<(string Name, string Value)> given = [];
         foreach (DictionaryEntry entry in Variable ?? new Hashtable())
-            variables[LanguagePrimitives.ConvertTo<string>(entry.Key)] = LanguagePrimitives.ConvertTo<string>(entry.Value);
+            given.Add((LanguagePrimitives.ConvertTo<string>(entry.Key), LanguagePrimitives.ConvertTo<string>(entry.Value)));
+        // A hashtable has another order in each process: the same command would change the file each time.
+        foreach (var (name, value) in Variable is IOrderedDictionary ? given : [.. given.OrderBy(v => v.Name, StringComparer.Ordinal)])
+            variables[name] = value;
         return new P11ContainerRequest
         {
             Engine = Engine,
