@@ -56,7 +56,7 @@ public sealed class ContainerConfigTests(SandboxFixture sandbox)
             "[Service]\nRuntimeDirectory=config-peer\nExecStart=/usr/bin/p11-kit server -f -n /run/config-peer/pkcs11 -u daemon pkcs11:token=config-peer\nExecStartPost=/bin/sh -c 'until test -S /run/config-peer/pkcs11; do sleep 0.1; done; chmod 666 /run/config-peer/pkcs11'\n");
         sandbox.Run("systemctl", "start", "config-peer.service").Succeeded();
         var server = sandbox.HsmRemote("Get-P11KitServer config-peer").SucceededWithOne();
-        Assert.SkipWhen(server.GetProperty("PeerUser").ValueKind is JsonValueKind.Null, "Get-P11KitServer does not read peer checks yet: this is NOT tested.");
+        Assert.Equal("daemon", Text(server, "PeerUser"));
         Assert.StartsWith("PeerCheckExcludes,", Error("New-P11ContainerConfig config-peer Docker -Uid 5001"), StringComparison.Ordinal);
         Assert.StartsWith("PeerCheckExcludes,", Error("New-P11ContainerConfig config-peer Docker -Uid 0"), StringComparison.Ordinal);
         Assert.Contains("--user 1:1", sandbox.HsmRemote("New-P11ContainerConfig config-peer Docker -Uid 1").SucceededWithOne().GetString(), StringComparison.Ordinal);
