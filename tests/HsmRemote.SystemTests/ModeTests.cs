@@ -113,6 +113,42 @@ public sealed class ModeTests(Distributions distributions)
     [Theory]
     [InlineData(Distributions.Debian12)]
     [InlineData(Distributions.Debian13)]
+    public void A_daemon_under_an_account_of_its_own_gives_the_socket_to_the_group_without_root(string distribution)
+    {
+        const string Store = "SOFTHSM2_CONF = '/srv/mode-own/softhsm2.conf'";
+        var sandbox = distributions[distribution];
+        sandbox.WriteFile("/srv/mode-own/softhsm2.conf", "directories.tokendir = /srv/mode-own/tokens\n");
+        sandbox.Shell("""
+            useradd --system --user-group mode-own; groupadd --gid 7300 mode-own-users; mkdir -m 700 /srv/mode-own/tokens; chown mode-own /srv/mode-own/tokens; (umask 077; echo 123456 >/root/mode-own-pin)
+            own() { setpriv --reuid=mode-own --regid=mode-own --clear-groups env SOFTHSM2_CONF=/srv/mode-own/softhsm2.conf "$@"; }
+            own softhsm2-util --init-token --free --label mode-own --pin 123456 --so-pin 87654321
+            own pkcs11-tool --module /usr/lib/softhsm/libsofthsm2.so --token-label mode-own --login --pin 123456 --keypairgen --key-type EC:prime256v1 --label key --id 01
+            """).Succeeded();
+        var before = HostState.Of(sandbox);
+
+        sandbox.HsmRemote($"Install-P11KitServer mode-own -Mode Daemon -ServiceUser mode-own -Group mode-own-users -TargetUri pkcs11:token=mode-own -Environment @{{ {Store} }}").SucceededWithOne();
+        Assert.Equal("660 mode-own mode-own-users socket", sandbox.Run("stat", "-c", "%a %U %G %F", "/run/mode-own/pkcs11").Succeeded());
+        Assert.NotEqual(0, sandbox.Run("grep", "-E", "^Exec[A-Za-z]*=[@:+!-]", "/etc/systemd/system/mode-own.service").ExitCode);
+        var test = sandbox.HsmRemote("Test-P11Socket mode-own -Uid 5000 -Gid 7300 -PinPath /root/mode-own-pin").SucceededWithOne();
+        Assert.True(test.GetProperty("Succeeded").GetBoolean(), test.ToString());
+        Assert.Equal("NotWritable", Text(sandbox.HsmRemote("Test-P11Socket mode-own -Uid 5000 -Gid 5000").SucceededWithOne(), "Cause"));
+
+        // The account is not put into root's group: without a group the socket is closed to all but itself and root.
+        var none = sandbox.HsmRemote("Install-P11KitServer mode-own -Group root; Install-P11KitServer mode-own; Get-P11KitServer mode-own").Succeeded();
+        Assert.False(none[1].GetProperty("Changed").GetBoolean(), none[1].ToString());
+        Assert.Equal("0600 mode-own mode-own", $"{Text(none[2], "SocketMode")} {Text(none[2], "SocketUser")} {Text(none[2], "Group")}");
+        Assert.Equal("600 mode-own mode-own", sandbox.Run("stat", "-c", "%a %U %G", "/run/mode-own/pkcs11").Succeeded());
+
+        // systemd's socket is root's again, in a directory of root's.
+        sandbox.HsmRemote("Install-P11KitServer mode-own -Mode PerConnection -Group mode-own-users -SocketMode 0660").SucceededWithOne();
+        Assert.Equal("755 root root\n660 root mode-own-users", sandbox.Run("stat", "-c", "%a %U %G", "/run/mode-own", "/run/mode-own/pkcs11").Succeeded());
+        sandbox.HsmRemote("Uninstall-P11KitServer mode-own").SucceededWithOne();
+        HostState.IsAsBefore(before, sandbox);
+    }
+
+    [Theory]
+    [InlineData(Distributions.Debian12)]
+    [InlineData(Distributions.Debian13)]
     public void Connections_are_limited_and_by_user_where_systemd_can(string distribution)
     {
         var sandbox = distributions[distribution];

@@ -27,6 +27,24 @@ public sealed class PlantedLinkTests(SandboxFixture sandbox)
         Assert.Equal("victim", sandbox.Run("cat", Victim).Succeeded());
     }
 
+    [Theory]
+    [InlineData("-ServiceUser daemon")]
+    [InlineData("")]
+    public void A_daemon_that_was_taken_over_has_no_file_of_roots_opened_to_others(string user)
+    {
+        const string Socket = "/opt/planted-socket";
+        sandbox.HsmRemote($"Install-P11KitServer plant-daemon -Mode Daemon -Group users -SocketMode 0666 {user}").SucceededWithOne();
+        sandbox.LeaveSocket(Socket);
+        sandbox.Run("chmod", "0600", Socket).Succeeded();
+        // What the service may do in its directory: a link in the place of its socket.
+        sandbox.WriteFile("/etc/systemd/system/plant-daemon.service.d/attack.conf", $"[Service]\nExecStart=\nExecStart=/bin/sh -c 'ln -s {Socket} /run/plant-daemon/pkcs11; exec sleep infinity'\n");
+        sandbox.Shell("systemctl daemon-reload; systemctl restart plant-daemon.service || true").Succeeded();
+        sandbox.WaitFor("test -L /run/plant-daemon/pkcs11");
+        Assert.Equal("600 root root", sandbox.Run("stat", "-c", "%a %U %G", Socket).Succeeded());
+        sandbox.HsmRemote("Uninstall-P11KitServer plant-daemon").SucceededWithOne();
+        sandbox.Run("rm", "-rf", "/run/plant-daemon").Succeeded();
+    }
+
     [Fact]
     public void A_link_of_roots_in_a_directory_of_roots_is_followed_and_stays()
     {

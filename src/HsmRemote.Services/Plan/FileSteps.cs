@@ -121,7 +121,9 @@ sealed class CreateDirectoryStep(string path)
 }
 
 /// <summary>A directory is removed when nothing is left in it.</summary>
-sealed class RemoveDirectoryStep(string path)
+/// <param name="path">The directory.</param>
+/// <param name="isRequired">Whether something left in it is a failure.</param>
+sealed class RemoveDirectoryStep(string path, bool isRequired = false)
     : PlanStep(new PlannedChange(ChangeKind.RemoveDirectory, path, $"Remove the directory {path}"))
 {
     UnixFileMode? mode;
@@ -131,7 +133,7 @@ sealed class RemoveDirectoryStep(string path)
     internal override Task ApplyAsync(CancellationToken cancellationToken)
     {
         // systemd removes some of its own accord when the unit stops.
-        if (Directory.Exists(path) && !Directory.EnumerateFileSystemEntries(path).Any())
+        if (Directory.Exists(path) && (isRequired || !Directory.EnumerateFileSystemEntries(path).Any()))
         {
             mode = File.GetUnixFileMode(path);
             Remove(path);

@@ -76,7 +76,7 @@ static class InstallPlanner
         // What tells of the old form goes after it, and the units come before what belongs to them: a run that was cut short
         // is found, and finished by the next.
         var newGroup = layout.Scope == P11KitServerScope.System && Accounts.FindGroup(wanted.Group) is null;
-        RemoveOldForm(managers, wanted, installed, InstanceGroup.Owned(layout), newGroup, steps, reporter);
+        RemoveOldForm(managers, wanted, form, installed, InstanceGroup.Owned(layout), newGroup, steps, reporter);
         if (adoption is not null)
         {
             AddDirectories(layout.ConfigDirectory, steps);
@@ -155,19 +155,25 @@ static class InstallPlanner
 
     /// <summary>A socket directory and a group that the instance had, and has no more.</summary>
     static void RemoveOldForm(
-        SystemdManagers managers, InstanceState wanted, P11KitServer? installed, string? ownedGroup, bool newGroup, List<PlanStep> steps, IReporter reporter)
+        SystemdManagers managers, InstanceState wanted, InstanceForm form, P11KitServer? installed, string? ownedGroup, bool newGroup, List<PlanStep> steps, IReporter reporter)
     {
+        var layout = wanted.Layout;
         if (installed?.SocketPath is { } old && !string.Equals(old, wanted.SocketPath, StringComparison.Ordinal)
             && UninstallPlanner.RuntimeDirectory(old) is { } directory
             && !string.Equals(directory, Path.GetDirectoryName(wanted.SocketPath), StringComparison.Ordinal))
             steps.Add(new RemoveDirectoryStep(directory));
+        // What the service's account had as its own: as root, systemd would follow the links in it.
+        else if (string.Equals(form.Listener, layout.SocketUnit, StringComparison.Ordinal) && ServerInventory.IsOurs(layout.UnitPath(layout.Service))
+            && UnitFile.ValueOf(layout.UnitPath(layout.Service), "RuntimeDirectory") is not null && Path.GetDirectoryName(wanted.SocketPath)! is var own
+            && FileStatus.TryReadLink(own, out var status) == 0 && status.UserId != (layout.UserId ?? 0))
+            steps.Add(new RemoveDirectoryStep(own, isRequired: true));
 
         if (ownedGroup is null || string.Equals(ownedGroup, wanted.Group, StringComparison.Ordinal))
             return;
-        if (InstanceGroup.Release(managers[P11KitServerScope.System], wanted.Layout, ownedGroup, reporter) is { } release)
+        if (InstanceGroup.Release(managers[P11KitServerScope.System], layout, ownedGroup, reporter) is { } release)
             steps.Add(release);
         if (!newGroup)
-            steps.Add(new RemoveFileStep(wanted.Layout.SysusersPath));
+            steps.Add(new RemoveFileStep(layout.SysusersPath));
     }
 
     static WriteFileStep? Ensure(InstanceLayout layout, string unit, string content) => Ensure(layout.UnitPath(unit), content, layout.Scope);

@@ -1,4 +1,4 @@
-using System.Globalization;
+using HsmRemote.Services.Native;
 using HsmRemote.Services.Systemd;
 
 namespace HsmRemote.Services.Server;
@@ -8,6 +8,8 @@ sealed record InstanceForm(string Listener, IReadOnlyDictionary<string, string> 
 {
     // With no target, p11-kit server ends at once, and there would be no socket. This is a token that nobody has.
     internal const string NoToken = "pkcs11:manufacturer=none;model=none;serial=none;token=none";
+
+    const string RootGroup = "root";
 
     /// <param name="instance">The instance.</param>
     /// <param name="p11Kit">The p11-kit command.</param>
@@ -70,9 +72,7 @@ sealed record InstanceForm(string Listener, IReadOnlyDictionary<string, string> 
     {
         var directory = Path.GetDirectoryName(instance.SocketPath)!;
         var isUser = instance.Layout.Scope == P11KitServerScope.User;
-        var owner = isUser ? "" : instance.Group;
-        // Outside of the sandbox, since it takes a privilege to give a file to a group; a user's systemd knows no outside.
-        var outside = isUser ? "" : "+";
+        var (group, mode) = AccessOf(instance);
         return InstanceUnits.End(
             BeginService(instance)
                 .Comment("The directory stays when the service stops: a container that has mounted it goes on.")
@@ -80,23 +80,43 @@ sealed record InstanceForm(string Listener, IReadOnlyDictionary<string, string> 
                 .Set("RuntimeDirectoryPreserve", "yes")
                 .Comment("Closed until the socket has its owner and mode: p11-kit gives it others first.")
                 .Set("RuntimeDirectoryMode", "0700")
-                .Set("ExecStartPre", $"{outside}/bin/rm -f {UnitFile.Argument(instance.SocketPath)}")
+                .Comment("As the service and in its sandbox: whoever takes over the service decides what is in the directory.")
+                .Set("ExecStartPre", $"/bin/rm -f {UnitFile.Argument(instance.SocketPath)}")
                 .Set("ExecStart", Server(instance, p11Kit))
-                // chrt(1) only asks whether the server is still there: the sandbox of a user's refuses kill and hides /proc.
-                .Set("ExecStartPost", $"{outside}/bin/sh -c "
+                // chrt(1) only asks whether the server is still there: the sandbox refuses kill and hides /proc.
+                .Set("ExecStartPost", "/bin/sh -c "
                     + UnitFile.Argument("until test -S \"$0\"; do chrt -p \"$MAINPID\" >/dev/null || exit 1; sleep 0.02; done; "
                         + "{ test -z \"$1\" || chgrp \"$1\" \"$0\"; } && chmod \"$2\" \"$0\" && chmod 0755 \"$3\"")
-                    + $" {UnitFile.Argument(instance.SocketPath)} {UnitFile.Argument(owner)} {instance.OctalMode} {UnitFile.Argument(directory)}")
+                    + $" {UnitFile.Argument(instance.SocketPath)} {UnitFile.Argument(group)} {mode} {UnitFile.Argument(directory)}")
                 .Comment("What it ends with when it is asked to.")
                 .Set("SuccessExitStatus", "255")
                 .SetAll(sandbox)
+                .SetAll(SocketGroups(group))
                 .SetAll(PeerGroups(instance))
                 .Set("BindPaths", UnitFile.Word(directory))
                 .Section("Install")
                 .Set("WantedBy", isUser ? "default.target" : "multi-user.target"),
             instance,
-            ("SocketMode", instance.OctalMode), ("SocketGroup", owner));
+            ("SocketMode", mode), ("SocketGroup", group));
     }
+
+    /// <summary>The group and the mode of a socket that the server makes by itself; no group: the one that it has.</summary>
+    static (string Group, string Mode) AccessOf(InstanceState instance)
+    {
+        if (instance.Layout.Scope == P11KitServerScope.User)
+            return ("", instance.OctalMode);
+        if (instance is not { Group: RootGroup, Sandbox.User: { } name } || Accounts.FindUser(name) is not { } user)
+            return (instance.Group, instance.OctalMode);
+        // Nobody is in root's group but root, who needs no permission, and the account is not put into it: to the socket, its
+        // own group is like others.
+        var mode = (int)instance.SocketMode;
+        mode = (mode & ~0b111_000) | ((mode & 0b111) << 3);
+        return (Accounts.FindGroup(user.GroupId)?.Name ?? $"{user.GroupId}", (instance with { SocketMode = (UnixFileMode)mode }).OctalMode);
+    }
+
+    // Who is not root may give a file to a group only that it is in; neither may root without its capabilities.
+    static IEnumerable<(string Directive, string Value)> SocketGroups(string group) =>
+        group is "" or RootGroup ? [] : [("SupplementaryGroups", UnitFile.Word(group))];
 
     static UnitFile BeginService(InstanceState instance, params IEnumerable<(string Directive, string Value)> relations) => InstanceUnits.Begin(instance, instance.Layout.Service)
         .SetAll(relations)

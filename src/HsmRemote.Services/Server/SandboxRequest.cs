@@ -76,8 +76,11 @@ sealed partial record SandboxRequest(
             [.. remembered[DeviceKey]],
             remembered[VariableKey].Select(text => text.Split('=', 2)).Where(pair => pair.Length == 2)
                 .ToDictionary(pair => pair[0], pair => pair[1], StringComparer.Ordinal),
-            remembered[UserKey].FirstOrDefault());
+            UserOf(remembered));
     }
+
+    /// <summary>The account that a service was given, of what its unit remembers; null: root.</summary>
+    internal static string? UserOf(ILookup<string, string> remembered) => remembered[UserKey].FirstOrDefault();
 
     static void CheckPath(string path)
     {

@@ -131,7 +131,7 @@ static class ServerInventory
         var remembered = socket is null ? InstanceUnits.Remembered(unitPath) : null;
         var access = remembered is null
             ? SocketAccess.Of(socket, null, isMadeByServer: false)
-            : new(remembered["SocketMode"].FirstOrDefault(), "root", remembered["SocketGroup"].FirstOrDefault() is { Length: > 0 } group ? group : "root");
+            : new(remembered["SocketMode"].FirstOrDefault(), SandboxRequest.UserOf(remembered) ?? "root", remembered["SocketGroup"].FirstOrDefault() is { Length: > 0 } group ? group : "root");
         return scope == P11KitServerScope.User && access.Mode is not null
             ? new(access.Mode, Caller.UserName, Accounts.FindGroup(Accounts.getegid())?.Name)
             : access;
