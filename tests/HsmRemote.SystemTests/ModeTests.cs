@@ -149,6 +149,35 @@ public sealed class ModeTests(Distributions distributions)
     [Theory]
     [InlineData(Distributions.Debian12)]
     [InlineData(Distributions.Debian13)]
+    public void A_directory_that_is_somebody_elses_is_not_taken_for_a_daemons_socket(string distribution)
+    {
+        var sandbox = distributions[distribution];
+        sandbox.Shell("mkdir -p /run/mode-app/sub; touch /run/mode-app/file /run/mode-app/sub/file; chown -R daemon:daemon /run/mode-app; chmod 2750 /run/mode-app").Succeeded();
+        var before = HostState.Of(sandbox);
+        Refused();
+        // Nor one of root's with something else in it, in the hands of an account.
+        sandbox.Shell("chown -R root:root /run/mode-app").Succeeded();
+        Refused(" -ServiceUser daemon");
+        sandbox.Shell("chown -R daemon:daemon /run/mode-app; chmod 2750 /run/mode-app").Succeeded();
+        HostState.IsAsBefore(before, sandbox);
+        // One that systemd makes a socket in is left to its owner.
+        sandbox.HsmRemote("Install-P11KitServer mode-dir -SocketPath /run/mode-app/pkcs11").SucceededWithOne();
+        Refused();
+        Assert.Equal("2750 daemon", sandbox.Run("stat", "-c", "%a %U", "/run/mode-app").Succeeded());
+        sandbox.HsmRemote("Uninstall-P11KitServer mode-dir").SucceededWithOne();
+        HostState.IsAsBefore(before, sandbox);
+        sandbox.Run("rm", "-r", "/run/mode-app").Succeeded();
+
+        void Refused(string more = "")
+        {
+            var result = sandbox.HsmRemote($$"""try { Install-P11KitServer mode-dir -Mode Daemon -SocketPath /run/mode-app/pkcs11{{more}} -ErrorAction Stop } catch { ($_.FullyQualifiedErrorId -split ',')[0] }""");
+            Assert.Equal("SocketDirectoryTaken", result.SucceededWithOne().GetString());
+        }
+    }
+
+    [Theory]
+    [InlineData(Distributions.Debian12)]
+    [InlineData(Distributions.Debian13)]
     public void Connections_are_limited_and_by_user_where_systemd_can(string distribution)
     {
         var sandbox = distributions[distribution];

@@ -36,7 +36,7 @@ static class InstallPlanner
         var p11Kit = P11KitInstallation.Command(isToBeInstalled: packages is not null);
         var form = InstanceForm.Of(
             wanted, p11Kit, () => P11KitInstallation.CanBeActivated(packages is not null), config.OtherVariables, SandboxDirectives.For(wanted.Sandbox, layout.Scope, reporter));
-        InstanceRules.CheckForm(wanted, form);
+        InstanceRules.CheckForm(wanted, form, systemd.Load(layout.Service), installed?.SocketPath);
         var unitSteps = form.Units.Select(unit => Ensure(layout, unit.Key, unit.Value)).OfType<PlanStep>().ToList();
         if (unitSteps.Count > 0)
         {

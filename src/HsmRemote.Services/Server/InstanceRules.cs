@@ -127,7 +127,11 @@ static partial class InstanceRules
     }
 
     /// <summary>Refuses a socket that the server makes by itself, and that is not in a directory of its own.</summary>
-    internal static void CheckForm(InstanceState instance, InstanceForm form)
+    /// <param name="instance">The instance.</param>
+    /// <param name="form">What it is to systemd.</param>
+    /// <param name="service">The service that systemd has of it, if there is one.</param>
+    /// <param name="installed">The path of the socket that there is.</param>
+    internal static void CheckForm(InstanceState instance, InstanceForm form, UnitProperties? service, string? installed)
     {
         if (string.Equals(form.Listener, instance.Layout.SocketUnit, StringComparison.Ordinal))
             return;
@@ -140,6 +144,28 @@ static partial class InstanceRules
                 $"'{instance.SocketPath}' cannot be the socket of '{instance.Layout.Name}': the p11-kit of this host makes the socket by itself in Daemon mode, in a directory of its own below {root}, with no ':' in its name.",
                 $"Leave -SocketPath out for {instance.Layout.DefaultSocketPath}, or use another -Mode.", instance.SocketPath);
         }
+
+        var directory = Path.GetDirectoryName(instance.SocketPath)!;
+        if (service?.Texts("RuntimeDirectory").Contains(Path.GetRelativePath(root, directory), StringComparer.Ordinal) is true || WhoseElse(instance, directory, installed) is not { } why)
+            return;
+        throw new HsmRemoteException(
+            "SocketDirectoryTaken", FailureKind.Exists,
+            $"'{instance.Layout.Name}' cannot have its socket in {directory}: in Daemon mode systemd makes the directory, and all that is in it, the service's own, and {why}.",
+            $"Use a -SocketPath in a directory that is not there yet, or another -Mode. Or remove {directory}, if nobody needs it.", directory);
+    }
+
+    /// <summary>Why a directory cannot be the instance's own; null when it can.</summary>
+    static string? WhoseElse(InstanceState instance, string directory, string? installed)
+    {
+        if (FileStatus.TryReadLink(directory, out var status) != 0)
+            return null;
+        if (!status.IsDirectory)
+            return $"it is {status.TypeName}";
+        if (status.UserId != (instance.Layout.UserId ?? 0) && status.UserId != (instance.Sandbox.User is { } user ? Accounts.FindUser(user)?.Id : null))
+            return $"it belongs to the user {Accounts.FindUser(status.UserId)?.Name ?? $"{status.UserId}"}";
+        return Directory.EnumerateFileSystemEntries(directory).FirstOrDefault(path =>
+            !string.Equals(path, instance.SocketPath, StringComparison.Ordinal) && !string.Equals(path, installed, StringComparison.Ordinal)) is { } other
+            ? $"{other} is there" : null;
     }
 
     /// <summary>Refuses a group that cannot be had under its name and number.</summary>

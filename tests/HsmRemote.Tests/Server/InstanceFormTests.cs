@@ -97,7 +97,7 @@ public sealed class InstanceFormTests
     [InlineData("/run/a:b/pkcs11")]
     public void A_daemon_that_makes_its_socket_needs_a_directory_of_its_own(string path) =>
         Assert.Equal("SocketPathInvalid", Assert.Throws<HsmRemoteException>(() => InstanceRules.CheckForm(
-            Instance with { SocketPath = path }, new InstanceForm("edge.service", new Dictionary<string, string>(StringComparer.Ordinal)))).ErrorId);
+            Instance with { SocketPath = path }, new InstanceForm("edge.service", new Dictionary<string, string>(StringComparer.Ordinal)), null, null)).ErrorId);
 
     static string ErrorOf(P11KitServerSpec spec, P11KitServerMode mode) =>
         Assert.Throws<HsmRemoteException>(() => InstanceRules.CheckFitsMode(spec, mode)).ErrorId;
