@@ -7,7 +7,7 @@ namespace HsmRemote.SystemTests;
 public sealed class UserScopeTests(Distributions distributions)
 {
     const string Token = """
-        mkdir -p ~/.config/softhsm2 ~/tokens
+        mkdir -p ~/.config/softhsm2 ~/tokens; chmod 0775 ~/tokens
         echo "directories.tokendir = $HOME/tokens" >~/.config/softhsm2/softhsm2.conf
         softhsm2-util --init-token --free --label own --pin 123456 --so-pin 87654321 >/dev/null
         """;

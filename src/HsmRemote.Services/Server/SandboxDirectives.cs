@@ -49,7 +49,8 @@ static class SandboxDirectives
         if (request.User is null && request.Paths.FirstOrDefault(path => Array.Exists(WaysOut, way => Contains(path, way) || Contains(way, path))) is { } wayOut)
             reporter.Warning($"Whoever takes over the service can have anything done as root over {wayOut}. With a -ServiceUser of its own that would not be so.");
 
-        var groups = ServiceAccount.Groups(request.User, [.. needs.Stores, .. needs.Devices, .. request.Paths, .. request.Devices]);
+        // A user's systemd gives no groups; the service has the user's.
+        var groups = scope == P11KitServerScope.User ? [] : ServiceAccount.Groups(request.User, [.. needs.Stores, .. needs.Devices, .. request.Paths, .. request.Devices]);
         if (request.User is { } user)
             ServiceAccount.CheckStores(user, groups, [.. needs.Stores, .. request.Paths], reporter);
         var directives = Of(request, needs, groups);
