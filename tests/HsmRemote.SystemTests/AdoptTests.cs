@@ -73,6 +73,30 @@ public sealed class AdoptTests(Distributions distributions)
     }
 
     [Fact]
+    public void A_drop_in_with_a_command_is_kept_out_of_the_way_and_comes_back()
+    {
+        sandbox.WriteFile("/etc/systemd/system/adopt-drop.service", "[Service]\nRuntimeDirectory=adopt-drop\nExecStart=/usr/bin/p11-kit server -f -n /run/adopt-drop/pkcs11 pkcs11:token=old\n");
+        sandbox.WriteFile("/etc/systemd/system/adopt-drop.service.d/nice.conf", "[Service]\nNice=5\n");
+        sandbox.Shell("systemctl daemon-reload; systemctl start adopt-drop.service").Succeeded();
+        sandbox.HsmRemote("Set-P11TargetUri adopt-drop pkcs11:token=drop -Force").SucceededWithOne();
+        var before = HostState.Of(sandbox);
+
+        Assert.Equal("pkcs11:token=drop", Text(sandbox.HsmRemote("Install-P11KitServer adopt-drop -Adopt; Get-P11TargetUri adopt-drop").Succeeded()[1].GetProperty("Uri")[0]));
+        Assert.Equal("pkcs11:token=new", Text(sandbox.HsmRemote("Install-P11KitServer adopt-drop -TargetUri pkcs11:token=new; Get-P11KitServer adopt-drop").Succeeded()[1].GetProperty("TargetUri")[0]));
+        Assert.Equal("5", sandbox.Run("systemctl", "show", "-P", "Nice", "adopt-drop.service").Succeeded());
+        foreach (var mode in new[] { "Acceptor", "PerConnection", "Daemon" })
+        {
+            var server = sandbox.HsmRemote($"Install-P11KitServer adopt-drop -Mode {mode}; Get-P11KitServer adopt-drop").Succeeded()[1];
+            Assert.Equal($"{mode} pkcs11:token=new Listening", $"{Text(server, "Mode")} {server.GetProperty("TargetUri")[0]} {Text(server, "State")}");
+        }
+
+        sandbox.HsmRemote("Uninstall-P11KitServer adopt-drop").SucceededWithOne();
+        HostState.IsAsBefore(before, sandbox);
+        Assert.Equal("pkcs11:token=drop", Text(sandbox.HsmRemote("Get-P11TargetUri adopt-drop").SucceededWithOne().GetProperty("Uri")[0]));
+        sandbox.Shell("systemctl stop adopt-drop.service; rm -r /etc/systemd/system/adopt-drop.service*; systemctl daemon-reload").Succeeded();
+    }
+
+    [Fact]
     public void What_cannot_be_taken_over_is_refused()
     {
         sandbox.WriteFile("/opt/adopt-link.service", "[Service]\nExecStart=/usr/bin/p11-kit server -f -n /run/adopt-link/pkcs11 pkcs11:token=x\n");
@@ -82,5 +106,7 @@ public sealed class AdoptTests(Distributions distributions)
         Assert.NotEqual(0, sandbox.Shell("ls -d /etc/adopt-none /etc/adopt-link").ExitCode);
     }
 
-    static string Text(JsonElement element, string property) => element.GetProperty(property).GetString()!;
+    static string Text(JsonElement element, string property) => Text(element.GetProperty(property));
+
+    static string Text(JsonElement element) => element.GetString()!;
 }

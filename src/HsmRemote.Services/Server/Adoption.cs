@@ -19,9 +19,11 @@ sealed class Adoption
     readonly string[] enabled;
     readonly string[] started;
     readonly bool hadConfig;
+    readonly string[] dropIns;
 
-    Adoption(ISystemdManager systemd, InstanceLayout layout, string[] enabled, string[] started, bool hadConfig)
+    Adoption(ISystemdManager systemd, InstanceLayout layout, string[] enabled, string[] started, bool hadConfig, string[] dropIns)
     {
+        this.dropIns = dropIns;
         this.systemd = systemd;
         this.layout = layout;
         this.enabled = enabled;
@@ -62,8 +64,30 @@ sealed class Adoption
             systemd, layout,
             [.. layout.Units.Where(unit => systemd.FileState(unit) is "enabled")],
             [.. new[] { layout.SocketUnit, layout.Service }.Where(unit => systemd.Load(unit)?.Text("ActiveState") is "active")],
-            File.Exists(layout.ConfigPath));
+            File.Exists(layout.ConfigPath),
+            CommandDropIns(systemd, layout, installed));
     }
+
+    /// <summary>The drop-ins with a command: left in place, they would have it run instead of ours.</summary>
+    /// <exception cref="HsmRemoteException">One of them is not the administrator's file in a unit's own directory.</exception>
+    static string[] CommandDropIns(ISystemdManager systemd, InstanceLayout layout, P11KitServer installed)
+    {
+        var own = layout.Units.SelectMany(unit => System.IO.Directory.Exists(DropIns(layout, unit)) ? System.IO.Directory.GetFiles(DropIns(layout, unit), "*.conf") : []);
+        string[] found = [.. ServerInventory.LoadService(systemd, installed.ServiceUnit)!.Texts("DropInPaths").Union(own, StringComparer.Ordinal).Where(path => UnitFile.ValueOf(path, "ExecStart") is not null)];
+        foreach (var path in found)
+        {
+            if (new FileInfo(path).LinkTarget is not null || !layout.Units.Any(unit => string.Equals(Path.GetDirectoryName(path), DropIns(layout, unit), StringComparison.Ordinal)))
+            {
+                throw new HsmRemoteException(
+                    "AdoptDropIn", FailureKind.InvalidOperation, $"'{layout.Name}' cannot be taken over: the drop-in {path} says what its service runs, and is not a file of {layout.UnitDirectory} that could be kept.",
+                    "Remove it, or put what it says into the unit itself.", path);
+            }
+        }
+
+        return found;
+    }
+
+    static string DropIns(InstanceLayout layout, string unit) => $"{layout.UnitPath(unit)}.d";
 
     /// <summary>What <see cref="Save"/> wrote, or null when the instance was not taken over.</summary>
     internal static Adoption? Read(ISystemdManager systemd, InstanceLayout layout)
@@ -71,7 +95,9 @@ sealed class Adoption
         if (!Has(layout))
             return null;
         var state = EnvironmentFile.Parse(File.ReadAllText(StatePath(layout)));
-        return new(systemd, layout, Words(EnabledKey), Words(StartedKey), state[ConfigKey] is "yes");
+        string[] moved = [.. layout.Units.SelectMany(unit => System.IO.Directory.Exists($"{Directory(layout)}/{unit}.d")
+            ? System.IO.Directory.GetFiles($"{Directory(layout)}/{unit}.d").Select(path => $"{DropIns(layout, unit)}/{Path.GetFileName(path)}") : [])];
+        return new(systemd, layout, Words(EnabledKey), Words(StartedKey), state[ConfigKey] is "yes", moved);
 
         string[] Words(string key) => (state[key] ?? "").Split(' ', StringSplitOptions.RemoveEmptyEntries);
     }
@@ -81,10 +107,20 @@ sealed class Adoption
     /// <summary>Whether a unit file of before is kept.</summary>
     internal bool HasFile(string unit) => File.Exists(Kept(unit));
 
+    /// <summary>Whether a drop-in is kept beside the units, and out of effect.</summary>
+    internal bool Moves(string dropIn) => dropIns.Contains(dropIn, StringComparer.Ordinal);
+
     /// <summary>Keeps what is there.</summary>
     internal IEnumerable<PlanStep> Save()
     {
-        yield return new CreateDirectoryStep(Directory(layout));
+        foreach (var directory in dropIns.Select(path => Path.GetDirectoryName(KeptDropIn(path))!).Distinct(StringComparer.Ordinal).Prepend(Directory(layout)))
+        {
+            if (!System.IO.Directory.Exists(directory))
+                yield return new CreateDirectoryStep(directory);
+        }
+
+        foreach (var path in dropIns)
+            yield return new WriteFileStep(KeptDropIn(path), null, AtomicFile.Read(path)!);
         foreach (var unit in layout.Units)
         {
             if (AtomicFile.Read(layout.UnitPath(unit)) is { } image)
@@ -96,6 +132,8 @@ sealed class Adoption
             .Append($"{StartedKey}=\"{string.Join(' ', started)}\"\n")
             .Append($"{ConfigKey}={(hadConfig ? "yes" : "no")}\n");
         yield return new WriteFileStep(StatePath(layout), null, FileImage.Ours(text.ToString(), layout.Scope));
+        foreach (var path in dropIns)
+            yield return new RemoveFileStep(path);
     }
 
     /// <summary>Puts the unit files of before back, and removes what was kept, and the configuration unless it was there.</summary>
@@ -107,6 +145,16 @@ sealed class Adoption
             yield return new RemoveFileStep(Kept(unit));
         }
 
+        foreach (var path in dropIns)
+        {
+            if (!System.IO.Directory.Exists(Path.GetDirectoryName(path)))
+                yield return new CreateDirectoryStep(Path.GetDirectoryName(path)!);
+            yield return new WriteFileStep(path, AtomicFile.Read(path), AtomicFile.Read(KeptDropIn(path))!);
+            yield return new RemoveFileStep(KeptDropIn(path));
+        }
+
+        foreach (var directory in dropIns.Select(path => Path.GetDirectoryName(KeptDropIn(path))!).Distinct(StringComparer.Ordinal))
+            yield return new RemoveDirectoryStep(directory);
         yield return new RemoveFileStep(StatePath(layout));
         yield return new RemoveDirectoryStep(Directory(layout));
         if (File.Exists(layout.SysusersPath))
@@ -125,4 +173,6 @@ sealed class Adoption
     internal IEnumerable<PlanStep> Start() => started.Select(unit => UnitStep.Start(systemd, unit));
 
     string Kept(string unit) => $"{Directory(layout)}/{unit}";
+
+    string KeptDropIn(string path) => $"{Directory(layout)}/{Path.GetFileName(Path.GetDirectoryName(path))}/{Path.GetFileName(path)}";
 }

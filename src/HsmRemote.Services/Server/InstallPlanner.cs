@@ -85,7 +85,8 @@ static class InstallPlanner
 
         AddDirectories(layout.UnitDirectory, steps);
         steps.AddRange(unitSteps);
-        foreach (var unit in gone.Where(unit => adoption is null))
+        // Drop-ins that were there before an instance was taken over come back with its units.
+        foreach (var unit in gone.Where(unit => adoption is null && !Adoption.Has(layout)))
             UninstallPlanner.AddDirectory($"{layout.UnitPath(unit)}.d", null, steps, reporter);
         steps.AddRange(gone.Select(unit => new RemoveFileStep(layout.UnitPath(unit))));
         AddDirectories(layout.ConfigDirectory, steps);
