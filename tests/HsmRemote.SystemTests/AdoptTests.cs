@@ -96,6 +96,87 @@ public sealed class AdoptTests(Distributions distributions)
         sandbox.Shell("systemctl stop adopt-drop.service; rm -r /etc/systemd/system/adopt-drop.service*; systemctl daemon-reload").Succeeded();
     }
 
+    [Theory]
+    [InlineData("")]
+    [InlineData("-Mode PerConnection")]
+    public void What_the_service_had_of_its_unit_it_has_afterwards(string mode)
+    {
+        sandbox.WriteFile("/srv/adopt-has/softhsm2.conf", "directories.tokendir = /srv/adopt-has/tokens\n");
+        sandbox.WriteFile("/etc/default/adopt-has", "ADOPT_FILE=\"from the file\"\nADOPT_PIN=1234\n");
+        sandbox.WriteFile("/etc/systemd/system/adopt-has.service", """
+            [Service]
+            User=adopt-has
+            Group=adopt-has
+            Environment=SOFTHSM2_CONF=/srv/adopt-has/softhsm2.conf
+            EnvironmentFile=/etc/default/adopt-has
+            RuntimeDirectory=adopt-has
+            ProtectSystem=strict
+            ReadWritePaths=/srv/adopt-has
+            ExecStartPre=/bin/rm -f /run/adopt-has/pkcs11
+            ExecStart=/usr/bin/p11-kit server -f -n /run/adopt-has/pkcs11 pkcs11:token=adopt-has
+
+            """);
+        sandbox.Shell("""
+            useradd --system --user-group adopt-has; mkdir -m 700 /srv/adopt-has/tokens; chown adopt-has /srv/adopt-has/tokens
+            setpriv --reuid=adopt-has --regid=adopt-has --clear-groups env SOFTHSM2_CONF=/srv/adopt-has/softhsm2.conf softhsm2-util --init-token --free --label adopt-has --pin 123456 --so-pin 87654321
+            systemctl daemon-reload; systemctl start adopt-has.service
+            """).Succeeded();
+        sandbox.WaitFor("test -S /run/adopt-has/pkcs11");
+        var before = HostState.Of(sandbox);
+
+        var result = sandbox.HsmRemote($"Install-P11KitServer adopt-has -Adopt {mode}; Install-P11KitServer adopt-has; Get-P11KitServer adopt-has; Test-P11Socket adopt-has");
+        var output = result.Succeeded();
+        Assert.False(output[1].GetProperty("Changed").GetBoolean(), output[1].ToString());
+        Assert.Equal("adopt-has adopt-has adopt-has", $"{Text(output[2], "ServiceUser")} {Text(output[2], "SocketUser")} {Text(output[2], "Group")}");
+        Assert.Equal("adopt-has adopt-has", sandbox.Run("stat", "-c", "%U %G", "/run/adopt-has/pkcs11").Succeeded());
+        Assert.Equal("{\"ADOPT_FILE\":\"from the file\",\"SOFTHSM2_CONF\":\"/srv/adopt-has/softhsm2.conf\"}", output[2].GetProperty("Environment").ToString());
+        Assert.True(output[3].GetProperty("Succeeded").GetBoolean(), output[3].ToString());
+        Assert.Contains("without its variable ADOPT_PIN.", result.UnfoldedStdErr, StringComparison.Ordinal);
+        Assert.DoesNotContain("1234", result.StdErr, StringComparison.Ordinal);
+        Assert.Contains("also say: ExecStartPre=, ReadWritePaths=. ", result.UnfoldedStdErr, StringComparison.Ordinal);
+
+        sandbox.HsmRemote("Uninstall-P11KitServer adopt-has").SucceededWithOne();
+        sandbox.WaitFor("test -S /run/adopt-has/pkcs11");
+        HostState.IsAsBefore(before, sandbox);
+        sandbox.Shell("systemctl stop adopt-has.service; rm -r /etc/systemd/system/adopt-has.service /etc/default/adopt-has /srv/adopt-has; systemctl daemon-reload; userdel adopt-has").Succeeded();
+    }
+
+    [Fact]
+    public void The_socket_stays_its_owners()
+    {
+        sandbox.WriteFile("/etc/systemd/system/adopt-owner.socket", "[Socket]\nListenStream=/run/adopt-owner/pkcs11\nSocketUser=daemon\nSocketMode=0600\nAccept=yes\nDirectoryMode=0750\n");
+        sandbox.WriteFile("/etc/systemd/system/adopt-owner@.service", "[Service]\nExecStart=/usr/bin/p11-kit remote pkcs11:token=owner\nStandardInput=socket\n");
+        sandbox.Shell("systemctl daemon-reload; systemctl start adopt-owner.socket").Succeeded();
+        var result = sandbox.HsmRemote("Install-P11KitServer adopt-owner -Adopt; Install-P11KitServer adopt-owner; Get-P11KitServer adopt-owner");
+        Assert.False(result.Succeeded()[1].GetProperty("Changed").GetBoolean(), result.ToString());
+        Assert.Equal("600 daemon root", sandbox.Run("stat", "-c", "%a %U %G", "/run/adopt-owner/pkcs11").Succeeded());
+        Assert.Equal("daemon", Text(result.Output[2], "SocketUser"));
+        Assert.Equal("[]", result.Output[2].GetProperty("Drift").ToString());
+        Assert.Contains("also say: DirectoryMode=. ", result.UnfoldedStdErr, StringComparison.Ordinal);
+
+        // A daemon makes its socket by itself, and cannot give it to another account.
+        Assert.Equal("SocketUserNotInMode", ErrorId("Install-P11KitServer adopt-owner -Mode Daemon"));
+        sandbox.Shell("systemctl is-active adopt-owner.socket").Succeeded();
+        sandbox.HsmRemote("Uninstall-P11KitServer adopt-owner").SucceededWithOne();
+        sandbox.Shell("systemctl stop adopt-owner.socket; rm /etc/systemd/system/adopt-owner*; systemctl daemon-reload").Succeeded();
+    }
+
+    [Theory]
+    [InlineData("server -f -n /run/adopt-odd/pkcs11 --provider /usr/lib/softhsm/libsofthsm2.so pkcs11:token=x", "", "AdoptNotCarried")]
+    [InlineData("server -f -n /run/adopt-odd/pkcs11 /usr/lib/softhsm/libsofthsm2.so", "", "AdoptNotCarried")]
+    [InlineData("server -f -n /run/adopt-odd/pkcs11 pkcs11:token=x", "[Service]\nDynamicUser=yes\n", "AdoptNotCarried")]
+    [InlineData("server -f -n /run/adopt-odd/pkcs11 pkcs11:token=x", "[Service]\nExecStart=\nExecStart=/usr/bin/p11-kit server -f -n /run/adopt-odd/pkcs11 pkcs11:token=y\n", "AdoptDropIn")]
+    public void What_would_be_lost_with_more_exposed_is_refused_before_anything_is_changed(string command, string dropIn, string errorId)
+    {
+        sandbox.WriteFile("/etc/systemd/system/adopt-odd.service", $"[Service]\nRuntimeDirectory=adopt-odd\nExecStart=/usr/bin/p11-kit {command}\n");
+        sandbox.WriteFile("/run/systemd/system/adopt-odd.service.d/odd.conf", dropIn);
+        sandbox.Run("systemctl", "daemon-reload").Succeeded();
+        var before = HostState.Of(sandbox);
+        Assert.Equal(errorId, ErrorId("Install-P11KitServer adopt-odd -Adopt"));
+        HostState.IsAsBefore(before, sandbox);
+        sandbox.Shell("rm -r /etc/systemd/system/adopt-odd.service /run/systemd/system/adopt-odd.service.d; systemctl daemon-reload").Succeeded();
+    }
+
     [Fact]
     public void What_cannot_be_taken_over_is_refused()
     {
@@ -105,6 +186,9 @@ public sealed class AdoptTests(Distributions distributions)
         Assert.Equal(["NothingToAdopt", "AdoptLinked"], result.Select(r => r.GetString()));
         Assert.NotEqual(0, sandbox.Shell("ls -d /etc/adopt-none /etc/adopt-link").ExitCode);
     }
+
+    string ErrorId(string command) =>
+        Text(sandbox.HsmRemote($$"""try { {{command}} -ErrorAction Stop } catch { ($_.FullyQualifiedErrorId -split ',')[0] }""").SucceededWithOne());
 
     static string Text(JsonElement element, string property) => Text(element.GetProperty(property));
 

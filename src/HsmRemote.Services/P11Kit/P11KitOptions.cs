@@ -22,6 +22,12 @@ sealed record P11KitOptions
     /// <summary>The group that a peer has to have: -g.</summary>
     internal string? Group => values.GetValueOrDefault("group");
 
+    /// <summary>The user that it becomes: -a.</summary>
+    internal string? RunAsUser => values.GetValueOrDefault("run-as-user");
+
+    /// <summary>The only module that it loads: -p.</summary>
+    internal string? Provider => values.GetValueOrDefault("provider");
+
     /// <summary>The indices of the arguments that are no options: the URIs.</summary>
     internal List<int> Operands { get; } = [];
 

@@ -36,6 +36,8 @@ static class InstallPlanner
         var p11Kit = P11KitInstallation.Command(isToBeInstalled: packages is not null);
         var form = InstanceForm.Of(
             wanted, p11Kit, () => P11KitInstallation.CanBeActivated(packages is not null), config.OtherVariables, SandboxDirectives.For(wanted.Sandbox, layout.Scope, reporter));
+        if (adoption is not null)
+            AdoptedService.WarnOfRest(systemd, installed!, adoption, form, reporter);
         InstanceRules.CheckForm(wanted, form, systemd.Load(layout.Service), installed?.SocketPath);
         var unitSteps = form.Units.Select(unit => Ensure(layout, unit.Key, unit.Value)).OfType<PlanStep>().ToList();
         if (unitSteps.Count > 0)
@@ -52,7 +54,7 @@ static class InstallPlanner
         bool Changes(string unit) => gone.Contains(unit, StringComparer.Ordinal)
             || unitSteps.Exists(s => string.Equals(s.Change.Target, layout.UnitPath(unit), StringComparison.Ordinal));
         // No target given: one that is there stays, and a new file exposes nothing.
-        var retarget = target is not null || !config.Exists
+        var retarget = target is not null || !config.Exists || (adoption is not null && !HasItsTargetIn(layout.ConfigPath, installed!))
             ? config.Retarget(target ?? (installed ?? moving)?.TargetUri ?? [], layout.Scope)
             : null;
 
@@ -117,6 +119,9 @@ static class InstallPlanner
 
     static P11KitServerScope DefaultScope(List<P11KitServer> same) =>
         same.Exists(s => s.Scope == P11KitServerScope.User) && (same.Count == 1 || !Caller.IsRoot) ? P11KitServerScope.User : P11KitServerScope.System;
+
+    static bool HasItsTargetIn(string path, P11KitServer server) =>
+        server.TargetVariable is InstanceLayout.TargetVariable && string.Equals(server.ConfigPath, path, StringComparison.Ordinal);
 
     static bool IsRunning(ISystemdManager systemd, string unit) => systemd.Load(unit)?.Text("ActiveState") is not (null or "inactive" or "failed");
 

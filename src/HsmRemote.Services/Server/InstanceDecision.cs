@@ -40,6 +40,9 @@ static class InstanceDecision
         if (spec.MaxConnectionsPerSource > 0 && systemd.Version is > 0 and < LimitPerUser and var version)
             reporter.Warning($"systemd {version} does not heed -MaxConnectionsPerSource on a Unix socket; from {LimitPerUser} on it counts by the peer's user.");
         var daemon = mode == P11KitServerMode.Daemon;
+        // A run that was cut short may have left our socket with the service of before.
+        var adopted = installed is { IsManaged: false }
+            || (Adoption.Has(layout) && !ServerInventory.IsOurs(layout.ServiceTemplatePath) && !ServerInventory.IsOurs(layout.UnitPath(layout.Service))) ? installed : null;
         var state = new InstanceState(
             layout,
             spec.SocketPath ?? installed?.SocketPath ?? layout.DefaultSocketPath,
@@ -49,9 +52,13 @@ static class InstanceDecision
             // Whoever wrote -g meant those, whatever the file has.
             ?? (installed is { IsManaged: false, PeerGroup: { } peers } ? peers : installed?.Group)
             ?? "root",
-            SandboxRequest.Of(spec, moving is null ? [layout] : [layout, new InstanceLayout(spec.Name, moving.Scope)]))
+            SandboxRequest.Of(spec, adopted is not null
+                ? AdoptedService.RequestOf(spec, layout, systemd, adopted, reporter)
+                : SandboxRequest.Installed(moving is null ? [layout] : [layout, new InstanceLayout(spec.Name, moving.Scope)])))
         {
             Mode = mode,
+            // A daemon that is to run as somebody else makes a socket of that account's.
+            SocketUser = (adopted is null ? UnitFile.ValueOf(layout.SocketUnitPath, "SocketUser") : daemon && spec.ServiceUser is not null ? null : adopted.SocketUser) ?? "root",
             MaxConnections = spec.MaxConnections ?? (perConnection && installed is { IsManaged: true } ? installed.MaxConnections : null) ?? 256,
             MaxConnectionsPerSource = perSource > 0 ? perSource : null,
             PeerUser = daemon ? Given(spec.PeerUser, installed?.PeerUser) : null,

@@ -145,6 +145,14 @@ static partial class InstanceRules
                 $"Leave -SocketPath out for {instance.Layout.DefaultSocketPath}, or use another -Mode.", instance.SocketPath);
         }
 
+        if (instance.SocketUser is not "root" && !string.Equals(instance.SocketUser, instance.Sandbox.User, StringComparison.Ordinal))
+        {
+            throw new HsmRemoteException(
+                "SocketUserNotInMode", FailureKind.InvalidArgument,
+                $"The socket of '{instance.Layout.Name}' belongs to {instance.SocketUser}, and in Daemon mode the p11-kit of this host makes the socket by itself: it would be {instance.Sandbox.User ?? "root"}'s.",
+                $"Use -Mode PerConnection or -Mode Acceptor, in which the socket stays {instance.SocketUser}'s, or have the service run as its owner: -ServiceUser {instance.SocketUser}.", instance.SocketUser);
+        }
+
         var directory = Path.GetDirectoryName(instance.SocketPath)!;
         if (service?.Texts("RuntimeDirectory").Contains(Path.GetRelativePath(root, directory), StringComparer.Ordinal) is true || WhoseElse(instance, directory, installed) is not { } why)
             return;

@@ -8,6 +8,9 @@ sealed record InstanceState(InstanceLayout Layout, string SocketPath, UnixFileMo
 {
     internal P11KitServerMode Mode { get; init; }
 
+    /// <summary>Whose the socket is that systemd makes.</summary>
+    internal string SocketUser { get; init; } = "root";
+
     internal uint MaxConnections { get; init; } = 256;
 
     /// <summary>How many connections one user may have; null: as many as all together.</summary>
@@ -71,7 +74,7 @@ static class InstanceUnits
             .SetLiteral("ListenStream", instance.SocketPath);
         // A user's systemd can give files to nobody else.
         if (instance.Layout.Scope == P11KitServerScope.System)
-            unit.Set("SocketUser", "root").SetLiteral("SocketGroup", instance.Group);
+            unit.SetLiteral("SocketUser", instance.SocketUser).SetLiteral("SocketGroup", instance.Group);
         return unit
             .Set("SocketMode", instance.OctalMode)
             .Set("DirectoryMode", "0755")

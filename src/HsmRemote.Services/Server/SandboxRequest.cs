@@ -27,11 +27,11 @@ sealed partial record SandboxRequest(
 
     internal static SandboxRequest Nothing { get; } = new([], [], new Dictionary<string, string>(StringComparer.Ordinal), null);
 
-    /// <summary>What was given, else what the instance's unit remembers.</summary>
+    /// <summary>What was given, else what is installed.</summary>
     /// <param name="spec">What was given.</param>
-    /// <param name="places">Where the instance is, or was until now.</param>
+    /// <param name="installed">What is installed.</param>
     /// <exception cref="HsmRemoteException">Something that was given cannot be had.</exception>
-    internal static SandboxRequest Of(P11KitServerSpec spec, params IEnumerable<InstanceLayout> places)
+    internal static SandboxRequest Of(P11KitServerSpec spec, SandboxRequest installed)
     {
         foreach (var path in spec.AllowPath ?? [])
             CheckPath(path);
@@ -46,13 +46,19 @@ sealed partial record SandboxRequest(
                 $"Create it: useradd --system --no-create-home --shell /usr/sbin/nologin {user}.", user);
         }
 
-        var units = places.SelectMany(place => new[] { place.ServiceTemplatePath, place.UnitPath(place.Service) });
-        var installed = units.FirstOrDefault(ServerInventory.IsOurs) is { } unit ? Parse(File.ReadLines(unit)) : Nothing;
         return new(
             spec.AllowPath ?? installed.Paths,
             spec.AllowDevice ?? installed.Devices,
             spec.Environment ?? installed.Environment,
             spec.ServiceUser is null ? installed.User : spec.ServiceUser is "root" ? null : spec.ServiceUser);
+    }
+
+    /// <summary>What an instance's unit remembers.</summary>
+    /// <param name="places">Where the instance is, or was until now.</param>
+    internal static SandboxRequest Installed(params IEnumerable<InstanceLayout> places)
+    {
+        var units = places.SelectMany(place => new[] { place.ServiceTemplatePath, place.UnitPath(place.Service) });
+        return units.FirstOrDefault(ServerInventory.IsOurs) is { } unit ? Parse(File.ReadLines(unit)) : Nothing;
     }
 
     /// <summary>Writes it down below <see cref="InstanceUnits.Mark"/>, as it is: systemd does not read that section.</summary>
@@ -106,27 +112,36 @@ sealed partial record SandboxRequest(
 
     static void CheckVariable(string name, string value)
     {
+        if (WhyNot(name, value) is { } reason)
+            throw reason;
+    }
+
+    /// <summary>Why a variable cannot be set; null when it can.</summary>
+    internal static HsmRemoteException? WhyNot(string name, string value)
+    {
         if (!VariableName().IsMatch(name) || value.Any(char.IsControl))
         {
-            throw new HsmRemoteException(
+            return new HsmRemoteException(
                 "EnvironmentInvalid", FailureKind.InvalidArgument, $"'{name}' cannot be set: a variable's name has letters, digits and '_', and its value no control characters.",
                 "Change the name or the value.", name);
         }
 
-        if (name is InstanceLayout.TargetVariable or "P11_KIT_SERVER_ADDRESS")
+        if (IsReserved(name))
         {
-            throw new HsmRemoteException(
+            return new HsmRemoteException(
                 "EnvironmentReserved", FailureKind.InvalidArgument, $"{name} cannot be set: the target is set by -TargetUri, and a server never has an address to connect to.",
                 "Leave it out of -Environment.", name);
         }
 
-        if (name.ToUpperInvariant().Split('_').Intersect(SecretWords, StringComparer.Ordinal).Any())
-        {
-            throw new HsmRemoteException(
+        return name.ToUpperInvariant().Split('_').Intersect(SecretWords, StringComparer.Ordinal).Any()
+            ? new HsmRemoteException(
                 "EnvironmentSecret", FailureKind.InvalidArgument, $"{name} reads like a secret: -Environment goes into a unit file that everyone may read.",
-                "Put it into a file of mode 0600, and name that with EnvironmentFile= in a drop-in: systemctl edit.", name);
-        }
+                "Put it into a file of mode 0600, and name that with EnvironmentFile= in a drop-in: systemctl edit.", name)
+            : null;
     }
+
+    /// <summary>Whether a variable is the instance's own to set.</summary>
+    internal static bool IsReserved(string name) => name is InstanceLayout.TargetVariable or "P11_KIT_SERVER_ADDRESS";
 
     static bool IsPlain(string path) =>
         path.StartsWith('/') && !path.Any(char.IsControl) && string.Equals(Path.GetFullPath(path), path, StringComparison.Ordinal)

@@ -10,7 +10,7 @@ static class ServerDetails
     internal static P11KitServer AddTo(P11KitServer server, ISystemdManager systemd, UnitProperties? socket, UnitProperties service, IReporter reporter)
     {
         using var step = new Step(reporter, $"Find out more of '{server.Name}': what it uses, what differs, what it said");
-        var given = server.IsManaged ? SandboxRequest.Of(new P11KitServerSpec { Name = server.Name }, new InstanceLayout(server.Name, server.Scope)) : null;
+        var given = server.IsManaged ? SandboxRequest.Installed(new InstanceLayout(server.Name, server.Scope)) : null;
         var running = Running(server, systemd).Select(systemd.Load).OfType<UnitProperties>().ToList();
         return server with
         {

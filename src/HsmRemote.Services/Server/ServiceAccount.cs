@@ -62,5 +62,5 @@ static class ServiceAccount
 
     static HsmRemoteException Denied(string user, string store, string why) => new(
         "ServiceUserDenied", FailureKind.PermissionDenied, $"The service cannot run as '{user}': its modules keep tokens in {store}, and {why}.",
-        $"Give it the directory ('chown -R {user} {store}'), or leave -ServiceUser out.", store);
+        $"Give it the directory ('chown -R {user} {store}'), or use -ServiceUser root.", store);
 }

@@ -13,10 +13,15 @@ sealed record CommandWord(IReadOnlyList<string> Values, string? Variable = null,
 /// <summary>The environment that systemd starts a service in, as far as its units decide it, systemd.exec(5).</summary>
 sealed partial class ServiceEnvironment
 {
+    internal const string RuntimeDirectory = "RUNTIME_DIRECTORY";
+
     readonly Dictionary<string, string> variables = new(StringComparer.Ordinal);
     readonly Dictionary<string, string> origins = new(StringComparer.Ordinal);
 
     internal string? this[string name] => variables.GetValueOrDefault(name);
+
+    /// <summary>All of them.</summary>
+    internal IReadOnlyDictionary<string, string> Variables => variables;
 
     /// <summary>The files that are named, in the order in which they are read; patterns are replaced by what they fit.</summary>
     internal List<string> Files { get; } = [];
@@ -32,7 +37,7 @@ sealed partial class ServiceEnvironment
     {
         var environment = new ServiceEnvironment();
         if (service.Texts("RuntimeDirectory").ToList() is { Count: > 0 } directories)
-            environment.variables["RUNTIME_DIRECTORY"] = string.Join(':', directories.Select(directory => $"/run/{directory}"));
+            environment.variables[RuntimeDirectory] = string.Join(':', directories.Select(directory => $"/run/{directory}"));
         foreach (var assignment in service.Texts("Environment"))
         {
             if (assignment.Split('=', 2) is [var name, var value])

@@ -6,8 +6,6 @@ namespace HsmRemote.Tests.Server;
 
 public sealed class SandboxRequestTests
 {
-    static readonly InstanceLayout Nowhere = new("no-such-instance-here");
-
     [Fact]
     public void A_unit_remembers_what_was_asked_for_byte_for_byte()
     {
@@ -59,7 +57,7 @@ public sealed class SandboxRequestTests
 
     static void Refused(string errorId, P11KitServerSpec spec)
     {
-        var error = Assert.Throws<HsmRemoteException>(() => SandboxRequest.Of(spec, Nowhere));
+        var error = Assert.Throws<HsmRemoteException>(() => SandboxRequest.Of(spec, SandboxRequest.Nothing));
         Assert.Equal(errorId, error.ErrorId);
         Assert.NotNull(error.Remedy);
         Assert.DoesNotContain("654321", error.Message, StringComparison.Ordinal);
