@@ -51,7 +51,7 @@ public sealed record P11KitServer
     /// <summary>The environment variable that holds the target, or null when the URIs are in the command line itself.</summary>
     public string? TargetVariable { get; init; }
 
-    /// <summary>The connections that are open, or null when systemd does not count them for this mode.</summary>
+    /// <summary>The connections that are open, or null when the processes that serve them are hidden from the caller.</summary>
     public uint? Connections { get; init; }
 
     /// <summary>The connections accepted since the socket was started, or null when systemd does not count them for this mode.</summary>

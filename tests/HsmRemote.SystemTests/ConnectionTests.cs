@@ -14,6 +14,7 @@ public sealed class ConnectionTests(SandboxFixture sandbox)
         var one = Hold($"{name}-one", path, "setpriv --reuid=5000 --regid=7405 --clear-groups");
         var two = Hold($"{name}-two", path);
         var connections = Connections(name, 2);
+        Assert.Equal(2u, sandbox.HsmRemote($"Get-P11KitServer {name}").SucceededWithOne().GetProperty("Connections").GetUInt32());
         var first = connections.Single(connection => connection.GetProperty("ProcessId").GetInt32() == one);
         Assert.Equal((5000u, 7405u, "socat"), (first.GetProperty("UserId").GetUInt32(), first.GetProperty("GroupId").GetUInt32(), Text(first, "Command")));
         Assert.Equal(JsonValueKind.Null, first.GetProperty("UserName").ValueKind);

@@ -32,6 +32,13 @@ static class ConnectionInventory
         return [.. connections.OrderBy(connection => connection.ServerStartTicks).ThenBy(connection => connection.ServerProcessId)];
     }
 
+    /// <summary>How many connections a service of all connections serves; null when its processes are hidden from the caller.</summary>
+    internal static uint? Count(ISystemdManager systemd, string service)
+    {
+        var names = systemd.Processes(service).Select(ProcessView.CommandName).ToList();
+        return names.Count > 0 && names.TrueForAll(name => name is null) ? null : (uint)names.Count(name => name is ServingProgram);
+    }
+
     /// <summary>The connection that a process serves; null when it serves none, or has ended meanwhile.</summary>
     static P11KitConnection? Inspect(P11KitServer server, string unit, int process, IReporter reporter)
     {

@@ -113,7 +113,7 @@ static class ServerInventory
             TargetUri = environment is null ? null : Target(name, command, environment, reporter),
             TargetVariable = command.TargetVariable,
             ConfigPath = command.TargetVariable is null ? null : configPath,
-            Connections = isTemplate ? socket?.Number("NConnections") : null,
+            Connections = isTemplate ? socket?.Number("NConnections") : ConnectionInventory.Count(systemd, serviceUnit),
             AcceptedConnections = isTemplate ? socket?.Number("NAccepted") : null,
             RefusedConnections = isTemplate ? socket?.Number("NRefused") : null,
             MaxConnections = isTemplate ? socket?.Number("MaxConnections") : null,
