@@ -115,6 +115,23 @@ public sealed class InstallTests(SandboxFixture sandbox)
     }
 
     [Fact]
+    public void A_path_that_leads_to_another_instances_socket_is_refused()
+    {
+        sandbox.HsmRemote("Install-P11KitServer inst-path").SucceededWithOne();
+        sandbox.Run("ln", "-s", "/run/inst-path", "/srv/inst-path").Succeeded();
+        foreach (var path in new[] { "/run/inst-path/pkcs11", "/var/run/inst-path/pkcs11", "/srv/inst-path/pkcs11" })
+        {
+            var result = sandbox.HsmRemote($"Install-P11KitServer inst-path2 -SocketPath {path}");
+            Assert.Equal(1, result.ExitCode);
+            Assert.Contains("the instance 'inst-path' has it", result.UnfoldedStdErr, StringComparison.Ordinal);
+        }
+
+        // Its own socket by another path is no other's.
+        sandbox.HsmRemote("Install-P11KitServer inst-path -SocketPath /var/run/inst-path/pkcs11; Uninstall-P11KitServer inst-path").Succeeded();
+        Assert.NotEqual(0, sandbox.Run("test", "-e", "/run/inst-path").ExitCode);
+    }
+
+    [Fact]
     public void A_group_that_was_there_or_that_has_members_stays()
     {
         sandbox.Shell("groupadd --system inst-kept; useradd --system inst-member").Succeeded();
@@ -145,6 +162,7 @@ public sealed class InstallTests(SandboxFixture sandbox)
     [InlineData("Install-P11KitServer -Name inst-bad -SocketPath relative", "SocketPathInvalid")]
     [InlineData("Install-P11KitServer -Name inst-bad -SocketPath /etc/passwd", "SocketPathInvalid")]
     [InlineData("Install-P11KitServer -Name inst-bad -SocketPath /run/systemd/journal/stdout", "SocketPathInvalid")]
+    [InlineData("Install-P11KitServer -Name inst-bad -SocketPath /var/run/systemd/journal/stdout", "SocketPathInvalid")]
     [InlineData("Install-P11KitServer -Name inst-bad -SocketMode 0999", "ParameterArgumentValidationError")]
     [InlineData("Install-P11KitServer -Name inst-bad -Group 'no such'", "GroupInvalid")]
     [InlineData("Install-P11KitServer -Name inst-bad -Group root -GroupId 7", "GroupIdMismatch")]

@@ -78,11 +78,13 @@ static partial class InstanceRules
             throw Invalid($"it has {length} bytes, and Linux allows a socket's path {UnixSocketConnector.MaxPathBytes}");
         if (FileStatus.TryRead(path, out var status) == 0 && !status.IsSocket)
             throw Invalid("there is something else than a socket");
-        if (servers.FirstOrDefault(s => string.Equals(s.SocketPath, path, StringComparison.Ordinal) && !string.Equals(s.Name, name, StringComparison.Ordinal)) is { } other)
+        if (servers.FirstOrDefault(s => IsIt(s.SocketPath) && !string.Equals(s.Name, name, StringComparison.Ordinal)) is { } other)
             throw Invalid($"the instance '{other.Name}' has it");
         // systemd would take its place, and whoever connects would come here.
-        if (status.IsSocket && !string.Equals(path, own, StringComparison.Ordinal) && !servers.Any(s => string.Equals(s.SocketPath, path, StringComparison.Ordinal)) && IsListenedOn(path))
+        if (status.IsSocket && !IsIt(own) && !servers.Any(s => IsIt(s.SocketPath)) && IsListenedOn(path))
             throw Invalid("another program listens on it");
+
+        bool IsIt(string? known) => known is ['/', ..] && SamePath.Is(known, path);
 
         HsmRemoteException Invalid(string why) => new(
             "SocketPathInvalid", FailureKind.InvalidArgument, $"'{path}' cannot be the socket of '{name}': {why}.", $"Leave -SocketPath out for /run/{name}/pkcs11.", path);
@@ -92,8 +94,12 @@ static partial class InstanceRules
     static bool IsListenedOn(string path)
     {
         const string Listening = "00010000";
-        return File.ReadLines("/proc/net/unix").Any(line =>
-            line.EndsWith($" {path}", StringComparison.Ordinal) && line.Split(' ', StringSplitOptions.RemoveEmptyEntries) is [_, _, _, Listening, ..]);
+        const int PathField = 7;
+        // The path is what the program called it.
+        return File.ReadLines("/proc/net/unix")
+            .Where(line => line.EndsWith($"/{Path.GetFileName(path)}", StringComparison.Ordinal))
+            .Select(line => line.Split(' ', PathField + 1, StringSplitOptions.RemoveEmptyEntries))
+            .Any(fields => fields is [_, _, _, Listening, _, _, _, ['/', ..] bound] && SamePath.Is(bound, path));
     }
 
     /// <summary>Refuses what a mode cannot honour.</summary>
