@@ -115,6 +115,66 @@ public sealed class InstallTests(SandboxFixture sandbox)
     }
 
     [Fact]
+    public void What_was_there_before_an_instance_stays_and_what_came_with_it_goes()
+    {
+        sandbox.Shell("install -d -o daemon -g daemon -m 2750 /run/inst-found; mkdir /etc/inst-found /srv/inst-found").Succeeded();
+        sandbox.WriteFile("/etc/systemd/system/inst-found.socket.d/10-mine.conf", "[Socket]\nBacklog=64\n");
+        sandbox.WriteFile("/etc/systemd/system/inst-found@.service.d/10-mine.conf", "[Service]\nNice=5\n");
+        var before = HostState.Of(sandbox);
+
+        sandbox.HsmRemote("Install-P11KitServer inst-found -SocketPath /run/inst-found/pkcs11").SucceededWithOne();
+        sandbox.WriteFile("/etc/systemd/system/inst-found.socket.d/20-later.conf", "[Socket]\nBacklog=65\n");
+        var changed = sandbox.HsmRemote("""
+            Install-P11KitServer inst-found -Mode Acceptor
+            Install-P11KitServer inst-found -Mode PerConnection -SocketPath /srv/inst-found/one/two/pkcs11
+            Install-P11KitServer inst-found -SocketPath /srv/inst-found/one/three/pkcs11
+            Install-P11KitServer inst-found
+            (Get-P11KitServer inst-found).Drift.Count
+            """).Succeeded();
+        Assert.False(changed[3].GetProperty("Changed").GetBoolean(), changed[3].ToString());
+        Assert.Equal(0, changed[4].GetInt32());
+        Assert.Equal("/srv/inst-found/one\n/srv/inst-found/one/three", sandbox.Shell("find /srv/inst-found -mindepth 1 -type d | sort").Succeeded());
+
+        sandbox.HsmRemote("Uninstall-P11KitServer inst-found").SucceededWithOne();
+        HostState.IsAsBefore(before, sandbox);
+        Assert.Equal("/srv/inst-found", sandbox.Shell("find /srv/inst-found").Succeeded());
+    }
+
+    [Fact]
+    public void A_directory_that_came_with_one_of_two_instances_goes_with_the_last()
+    {
+        sandbox.HsmRemote("Install-P11KitServer inst-above1 -SocketPath /srv/inst-above/a/pkcs11; Install-P11KitServer inst-above2 -SocketPath /srv/inst-above/b/pkcs11; Uninstall-P11KitServer inst-above1").Succeeded();
+        Assert.Equal("/srv/inst-above\n/srv/inst-above/b", sandbox.Shell("find /srv/inst-above -type d | sort").Succeeded());
+        sandbox.HsmRemote("Uninstall-P11KitServer inst-above2").SucceededWithOne();
+        Assert.NotEqual(0, sandbox.Run("test", "-e", "/srv/inst-above").ExitCode);
+    }
+
+    [Fact]
+    public void An_instance_that_does_not_remember_what_came_with_it_leaves_no_trace_either()
+    {
+        var before = HostState.Of(sandbox);
+        sandbox.HsmRemote("Install-P11KitServer inst-older").SucceededWithOne();
+        sandbox.Shell("sed -i '/^Made=/d' /etc/systemd/system/inst-older.socket; systemctl daemon-reload").Succeeded();
+        Assert.False(sandbox.HsmRemote("Install-P11KitServer inst-older").SucceededWithOne().GetProperty("Changed").GetBoolean());
+        sandbox.HsmRemote("Uninstall-P11KitServer inst-older").SucceededWithOne();
+        HostState.IsAsBefore(before, sandbox);
+    }
+
+    [Theory]
+    [InlineData("config.env", "DB_URL=x\n")]
+    [InlineData("sysusers.conf", "u inst-app\n")]
+    public void A_configuration_of_somebody_elses_is_not_taken_for_an_instances(string file, string content)
+    {
+        sandbox.Shell("rm -rf /etc/inst-app").Succeeded();
+        sandbox.WriteFile($"/etc/inst-app/{file}", content);
+        var before = HostState.Of(sandbox);
+        var result = sandbox.HsmRemote("try { Install-P11KitServer inst-app -ErrorAction Stop } catch { $_.FullyQualifiedErrorId; \"$($_.CategoryInfo.Category)\" }").Succeeded();
+        Assert.StartsWith("ConfigInUse,", result[0].GetString(), StringComparison.Ordinal);
+        Assert.Equal("InvalidOperation", result[1].GetString());
+        HostState.IsAsBefore(before, sandbox);
+    }
+
+    [Fact]
     public void A_path_that_leads_to_another_instances_socket_is_refused()
     {
         sandbox.HsmRemote("Install-P11KitServer inst-path").SucceededWithOne();

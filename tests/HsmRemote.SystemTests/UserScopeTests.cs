@@ -45,6 +45,14 @@ public sealed class UserScopeTests(Distributions distributions)
         Assert.Contains(log, entry => entry.GetProperty("Unit").GetString() is "own-server.service");
         Assert.All(log, entry => Assert.StartsWith("own-server", entry.GetProperty("Unit").GetString(), StringComparison.Ordinal));
         Assert.Equal("NoTarget", HsmRemote(sandbox, "Set-P11TargetUri own-server -Uri @(); Test-P11Socket own-server")[1].GetProperty("Cause").GetString());
+        // Directories that were made for a socket go with it.
+        foreach (var path in new[] { "/run/user/4100/own-a/b/c/pkcs11", "/run/user/4100/own-server/pkcs11" })
+        {
+            HsmRemote(sandbox, $"Install-P11KitServer own-server -SocketPath {path}");
+            Assert.Equal(path, sandbox.Shell("find /run/user/4100/own-* ! -type d").Succeeded());
+            Assert.Equal(Path.GetDirectoryName(path), sandbox.Shell("find /run/user/4100/own-* -type d | tail -n 1").Succeeded());
+        }
+
         HsmRemote(sandbox, "Uninstall-P11KitServer own-server");
         Assert.Equal(before, Files(sandbox));
     }

@@ -20,9 +20,12 @@ static class InstallPlanner
         var moving = Caller.IsRoot ? same.Find(s => s.Scope != layout.Scope && s.IsManaged) : null;
         var adoption = Adoption.Of(systemd, layout, installed, spec.Adopt);
         InstanceRules.CheckUnitsAreFree(systemd, layout, adoption is not null);
+        if (adoption is null && !layout.Units.Select(layout.UnitPath).Any(ServerInventory.IsOurs))
+            InstanceRules.CheckConfigIsFree(layout);
 
         var wanted = InstanceDecision.Of(spec, layout, installed, moving, systemd, reporter);
         InstanceRules.CheckSocketPath(wanted.SocketPath, spec.Name, servers, own: UnitFile.ValueOf(layout.SocketUnitPath, "ListenStream"));
+        wanted = wanted with { Origin = InstanceOrigin.Of(layout, wanted.SocketPath, adoption is not null, servers.Except(same).Where(s => s.IsManaged).Select(s => new InstanceLayout(s.Name, s.Scope))) };
         if (layout.Scope == P11KitServerScope.System)
         {
             InstanceRules.CheckGroup(wanted.Group, spec.GroupId);
@@ -89,7 +92,7 @@ static class InstallPlanner
         steps.AddRange(unitSteps);
         // Drop-ins that were there before an instance was taken over come back with its units.
         foreach (var unit in gone.Where(unit => adoption is null && !Adoption.Has(layout)))
-            UninstallPlanner.AddDirectory($"{layout.UnitPath(unit)}.d", null, steps, reporter);
+            UninstallPlanner.AddDropIns(layout.UnitPath(unit), wanted.Origin, steps, reporter);
         steps.AddRange(gone.Select(unit => new RemoveFileStep(layout.UnitPath(unit))));
         AddDirectories(layout.ConfigDirectory, steps);
         if (newGroup)
@@ -140,7 +143,7 @@ static class InstallPlanner
             MaxConnections = uint.TryParse(Written("MaxConnections"), out var most) ? most : installed.MaxConnections,
         };
         var silent = new NoReporter();
-        var wanted = InstanceDecision.Of(new P11KitServerSpec { Name = installed.Name }, layout, written, null, systemd, silent);
+        var wanted = InstanceDecision.Of(new P11KitServerSpec { Name = installed.Name }, layout, written, null, systemd, silent) with { Origin = InstanceOrigin.Read(layout) };
         var form = InstanceForm.Of(
             wanted, P11KitInstallation.Command(), () => P11KitInstallation.CanBeActivated(),
             TargetFile.Read(installed.Name, layout.ConfigPath).OtherVariables, SandboxDirectives.For(wanted.Sandbox, layout.Scope, silent));
@@ -149,7 +152,6 @@ static class InstallPlanner
             .Select(step => new P11KitDrift(step.Change.Target, step.Change.Description, step.Change.Difference))];
     }
 
-    /// <summary>A directory that is missing, and those above it, once.</summary>
     /// <summary>The steps that make a directory and those above it, as far as they are missing.</summary>
     internal static void AddDirectories(string wanted, List<PlanStep> steps)
     {
@@ -164,15 +166,18 @@ static class InstallPlanner
         SystemdManagers managers, InstanceState wanted, InstanceForm form, P11KitServer? installed, string? ownedGroup, bool newGroup, List<PlanStep> steps, IReporter reporter)
     {
         var layout = wanted.Layout;
-        if (installed?.SocketPath is { } old && !string.Equals(old, wanted.SocketPath, StringComparison.Ordinal)
-            && UninstallPlanner.RuntimeDirectory(old) is { } directory
-            && !string.Equals(directory, Path.GetDirectoryName(wanted.SocketPath), StringComparison.Ordinal))
-            steps.Add(new RemoveDirectoryStep(directory));
+        if (installed is { IsManaged: true, SocketPath: { } old } && !SamePath.Is(old, wanted.SocketPath))
+        {
+            var origin = InstanceOrigin.Read(layout) ?? InstanceOrigin.Assumed(layout, old);
+            UninstallPlanner.AddSocketDirectories(origin.MadeAbove(old).Where(made => !wanted.SocketPath.StartsWith($"{made}/", StringComparison.Ordinal)), old, steps);
+        }
         // What the service's account had as its own: as root, systemd would follow the links in it.
         else if (string.Equals(form.Listener, layout.SocketUnit, StringComparison.Ordinal) && ServerInventory.IsOurs(layout.UnitPath(layout.Service))
             && UnitFile.ValueOf(layout.UnitPath(layout.Service), "RuntimeDirectory") is not null && Path.GetDirectoryName(wanted.SocketPath)! is var own
             && FileStatus.TryReadLink(own, out var status) == 0 && status.UserId != (layout.UserId ?? 0))
+        {
             steps.Add(new RemoveDirectoryStep(own, isRequired: true));
+        }
 
         if (ownedGroup is null || string.Equals(ownedGroup, wanted.Group, StringComparison.Ordinal))
             return;

@@ -97,7 +97,7 @@ sealed record InstanceForm(string Listener, IReadOnlyDictionary<string, string> 
                 .Section("Install")
                 .Set("WantedBy", isUser ? "default.target" : "multi-user.target"),
             instance,
-            ("SocketMode", mode), ("SocketGroup", group));
+            [("SocketMode", mode), ("SocketGroup", group), .. instance.Origin?.Lines ?? []]);
     }
 
     /// <summary>The group and the mode of a socket that the server makes by itself; no group: the one that it has.</summary>

@@ -7,9 +7,12 @@ namespace HsmRemote.Services.Server;
 /// <summary>The group that came with an instance, as its sysusers.d file remembers.</summary>
 static class InstanceGroup
 {
+    /// <summary>What tells our file from another's.</summary>
+    internal const string Mark = "# Written by HsmRemote";
+
     /// <summary>The sysusers.d(5) file that asks for a group.</summary>
     internal static string SysusersFile(string instance, string group, uint? id) =>
-        $"# Written by HsmRemote: the group came with the instance {instance}, and goes with it.\n"
+        $"{Mark}: the group came with the instance {instance}, and goes with it.\n"
         + $"g {group} {id?.ToString() ?? "-"}\n";
 
     /// <summary>The group's name, or null when the instance brought none.</summary>

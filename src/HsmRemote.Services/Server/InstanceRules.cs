@@ -63,6 +63,20 @@ static partial class InstanceRules
             "Move it away, make it root's with mode 0755, or choose another -Name.", layout.ConfigDirectory);
     }
 
+    /// <summary>Refuses to take files of somebody else for the configuration of a new instance, with which they would go.</summary>
+    internal static void CheckConfigIsFree(InstanceLayout layout)
+    {
+        foreach (var (path, mark) in new[] { (layout.ConfigPath, TargetFile.Mark), (layout.SysusersPath, InstanceGroup.Mark) })
+        {
+            if (File.Exists(path) && !UnitFile.TextOf(path).Contains(mark, StringComparison.Ordinal))
+            {
+                throw new HsmRemoteException(
+                    "ConfigInUse", FailureKind.InvalidOperation, $"There is a file {path} that HsmRemote did not write, so no instance can be called '{layout.Name}': it would be read, and removed with the instance.",
+                    "Choose another -Name, or move the file away.", path);
+            }
+        }
+    }
+
     /// <summary>Refuses a path that no socket of the instance can have.</summary>
     /// <param name="path">The path.</param>
     /// <param name="name">The instance.</param>

@@ -20,6 +20,9 @@ sealed record InstanceState(InstanceLayout Layout, string SocketPath, UnixFileMo
 
     internal string? PeerGroup { get; init; }
 
+    /// <summary>What came with it; null: that is not remembered.</summary>
+    internal InstanceOrigin? Origin { get; init; }
+
     internal string OctalMode => Convert.ToString((int)SocketMode, 8).PadLeft(4, '0');
 }
 
@@ -87,7 +90,7 @@ static class InstanceUnits
             .Set("TriggerLimitIntervalSec", "0")
             .Section("Install")
             .Set("WantedBy", "sockets.target"),
-        instance).ToString();
+        instance).SetAll(instance.Origin?.Lines ?? []).ToString();
 
     /// <summary>The end of a service: whose it is, and what of it no directive says.</summary>
     internal static string End(UnitFile unit, InstanceState instance, params IEnumerable<(string Key, string Value)> remembered) =>

@@ -7,6 +7,9 @@ namespace HsmRemote.Services.Server;
 /// <summary>The configuration file of an instance, and the target in it.</summary>
 sealed class TargetFile : ITargetPlace
 {
+    /// <summary>What tells our file from another's.</summary>
+    internal const string Mark = "# Set-P11TargetUri writes it";
+
     readonly string instance;
     readonly string variable;
     readonly FileImage? image;
@@ -78,7 +81,7 @@ sealed class TargetFile : ITargetPlace
         var before = image is null
             ? EnvironmentFile.Parse(
                 "# The tokens that this instance exposes: PKCS #11 URIs, separated by spaces. None: nothing is exposed.\n"
-                + "# Set-P11TargetUri writes it, and checks what it writes.\n")
+                + $"{Mark}, and checks what it writes.\n")
             : environment;
         var after = FileImage.Ours(before.With(variable, wanted).ToString(), scope);
         return new WriteFileStep(Path, image, image is null ? after : image.With(after.Content));

@@ -47,14 +47,16 @@ static class UninstallPlanner
 
         if (InstanceGroup.Owned(layout) is { } owned && InstanceGroup.Release(systemd, layout, owned, reporter) is { } release)
             steps.Add(release);
-        if (installed?.SocketPath is { } socketPath && RuntimeDirectory(socketPath) is { } directory && !IsMounted(directory, layout, reporter))
-            steps.Add(new RemoveDirectoryStep(directory));
+        var origin = InstanceOrigin.Read(layout);
+        var made = origin ?? InstanceOrigin.Assumed(layout, installed?.SocketPath);
+        if (units.Count > 0 && installed?.SocketPath is { } socketPath && made.MadeAbove(socketPath).ToList() is [var directory, ..] above && !IsMounted(directory, layout, reporter))
+            AddSocketDirectories(above, socketPath, steps);
         // The units go last: as long as one is there, a run that was cut short is found and finished by the next.
         if (before is null)
         {
-            AddDirectory(layout.ConfigDirectory, [layout.ConfigPath, layout.SysusersPath], steps, reporter);
+            AddConfiguration(layout, made, steps, reporter);
             foreach (var unit in units)
-                AddDirectory($"{unit}.d", null, steps, reporter);
+                AddDropIns(unit, origin, steps, reporter);
         }
         else
         {
@@ -98,20 +100,26 @@ static class UninstallPlanner
             steps.Add(UnitStep.Stop(systemd, layout.ConnectionSlice));
     }
 
-    /// <summary>The directory that systemd made for a socket, if it has nothing else in it; systemd does not remove it.</summary>
-    internal static string? RuntimeDirectory(string socketPath)
+    /// <summary>Removes the directories that were made for a socket, as far as nothing else is in them; systemd does not remove them.</summary>
+    /// <param name="made">The directories, from the one that holds the socket upwards.</param>
+    /// <param name="socketPath">The socket, which goes.</param>
+    /// <param name="steps">Where the steps go.</param>
+    internal static void AddSocketDirectories(IEnumerable<string> made, string socketPath, List<PlanStep> steps)
     {
-        var directory = Path.GetDirectoryName(socketPath)!;
-        return directory.StartsWith("/run/", StringComparison.Ordinal) && Directory.Exists(directory)
-            && Directory.EnumerateFileSystemEntries(directory).All(path => string.Equals(path, socketPath, StringComparison.Ordinal))
-            ? directory : null;
+        var gone = socketPath;
+        foreach (var directory in made.Where(Directory.Exists).TakeWhile(directory => Directory.EnumerateFileSystemEntries(directory).All(path => string.Equals(path, gone, StringComparison.Ordinal))))
+        {
+            steps.Add(new RemoveDirectoryStep(directory));
+            gone = directory;
+        }
     }
 
     /// <summary>Whether a container has the directory mounted, which would keep the old one when the instance is installed again.</summary>
     static bool IsMounted(string directory, InstanceLayout layout, IReporter reporter)
     {
-        // The server itself may have it mounted in its sandbox.
-        var containers = MountTable.ProcessesWithMount(directory).Select(ContainerMembership.Of).OfType<ContainerMembership>().Select(container => container.Name ?? container.Id[..12]).ToList();
+        if (!Directory.Exists(directory))
+            return false;
+        var containers = Containers(directory);
         if (containers.Count == 0)
             return false;
         reporter.Warning(
@@ -120,28 +128,57 @@ static class UninstallPlanner
         return true;
     }
 
-    /// <summary>Removes files of a directory, and the directory when nothing else is in it.</summary>
-    /// <param name="directory">The directory; it may be missing.</param>
-    /// <param name="ours">Which files; null for all of them.</param>
-    /// <param name="steps">Where the steps go.</param>
-    /// <param name="reporter">Told what stays.</param>
-    internal static void AddDirectory(string directory, string[]? ours, List<PlanStep> steps, IReporter reporter)
+    /// <summary>Whether a directory is one that an uninstall has left to the container that has it mounted.</summary>
+    internal static bool IsLeft(string directory) => !Directory.EnumerateFileSystemEntries(directory).Any() && Containers(directory).Count > 0;
+
+    // The server itself may have it mounted in its sandbox.
+    static List<string> Containers(string directory) =>
+        [.. MountTable.ProcessesWithMount(directory).Select(ContainerMembership.Of).OfType<ContainerMembership>().Select(container => container.Name ?? container.Id[..12])];
+
+    /// <summary>Removes our files of configuration, and their directory when it was made for them and nothing else is in it.</summary>
+    static void AddConfiguration(InstanceLayout layout, InstanceOrigin origin, List<PlanStep> steps, IReporter reporter)
     {
+        var directory = layout.ConfigDirectory;
         if (!Directory.Exists(directory))
             return;
         if (new DirectoryInfo(directory).LinkTarget is not null)
         {
-            // What is behind it is somebody else's; a link of a directory that is wholly ours goes.
-            if (ours is null)
-                steps.Add(new RemoveFileStep(directory));
-            else
-                reporter.Warning($"The link {directory} stays, and so do the files behind it.");
+            // What is behind it is somebody else's.
+            reporter.Warning($"The link {directory} stays, and so do the files behind it.");
             return;
         }
 
-        var files = Directory.GetFiles(directory).Where(path => ours is null || ours.Contains(path, StringComparer.Ordinal)).ToList();
-        steps.AddRange(files.Select(path => new RemoveFileStep(path)));
-        if (Directory.GetFileSystemEntries(directory).Length == files.Count)
+        List<string> ours = [.. Directory.GetFiles(directory).Where(path => string.Equals(path, layout.ConfigPath, StringComparison.Ordinal) || string.Equals(path, layout.SysusersPath, StringComparison.Ordinal))];
+        steps.AddRange(ours.Select(path => new RemoveFileStep(path)));
+        if (Directory.GetFileSystemEntries(directory).Length > ours.Count)
+            reporter.Warning($"The directory {directory} stays: it has other files than HsmRemote's.");
+        else if (origin.Made.Contains(directory, StringComparer.Ordinal))
+            steps.Add(new RemoveDirectoryStep(directory));
+    }
+
+    /// <summary>Removes the drop-ins of a unit and their directory, but for those that were there before the instance.</summary>
+    /// <param name="unitPath">The unit's file.</param>
+    /// <param name="origin">What was there; null: that is not known.</param>
+    /// <param name="steps">Where the steps go.</param>
+    /// <param name="reporter">Told what stays.</param>
+    internal static void AddDropIns(string unitPath, InstanceOrigin? origin, List<PlanStep> steps, IReporter reporter)
+    {
+        var directory = $"{unitPath}.d";
+        if (new DirectoryInfo(directory).LinkTarget is not null)
+        {
+            // What is behind it is somebody else's.
+            if (origin?.HasFound(directory) is not true)
+                steps.Add(new RemoveFileStep(directory));
+            return;
+        }
+
+        if (!Directory.Exists(directory))
+            return;
+        List<string> ours = [.. Directory.GetFiles(directory).Where(path => origin?.HasFound(path) is not true)];
+        steps.AddRange(ours.Select(path => new RemoveFileStep(path)));
+        if (origin?.HasFound(directory) is true)
+            return;
+        if (Directory.GetFileSystemEntries(directory).Length == ours.Count)
             steps.Add(new RemoveDirectoryStep(directory));
         else
             reporter.Warning($"The directory {directory} stays: it has other files than HsmRemote's.");
