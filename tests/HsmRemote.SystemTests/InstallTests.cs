@@ -192,6 +192,18 @@ public sealed class InstallTests(SandboxFixture sandbox)
     }
 
     [Fact]
+    public void A_group_that_is_gone_comes_back_with_the_number_that_was_asked_for()
+    {
+        sandbox.HsmRemote("Install-P11KitServer inst-number -Group inst-number -GroupId 9921").SucceededWithOne();
+        var written = sandbox.Run("cat", "/etc/inst-number/sysusers.conf").Succeeded();
+        sandbox.Run("groupdel", "inst-number").Succeeded();
+        sandbox.HsmRemote("Install-P11KitServer inst-number").SucceededWithOne();
+        Assert.Equal("inst-number:x:9921:", sandbox.Run("getent", "group", "inst-number").Succeeded());
+        Assert.Equal(written, sandbox.Run("cat", "/etc/inst-number/sysusers.conf").Succeeded());
+        sandbox.HsmRemote("Uninstall-P11KitServer inst-number").SucceededWithOne();
+    }
+
+    [Fact]
     public void A_group_that_was_there_or_that_has_members_stays()
     {
         sandbox.Shell("groupadd --system inst-kept; useradd --system inst-member").Succeeded();

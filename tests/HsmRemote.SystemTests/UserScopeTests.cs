@@ -97,6 +97,21 @@ public sealed class UserScopeTests(Distributions distributions)
         sandbox.HsmRemote("Uninstall-P11KitServer own-two -Scope System").SucceededWithOne();
     }
 
+    [Fact]
+    public void What_was_asked_for_goes_along_to_another_scope()
+    {
+        var sandbox = distributions[Distributions.Debian13];
+        sandbox.Shell("systemctl start user@0.service").Succeeded();
+        var servers = sandbox.HsmRemote("""
+            $null = Install-P11KitServer own-asked -MaxConnections 9 -MaxConnectionsPerSource 3 -SocketMode 0666 -Scope System
+            foreach ($scope in 'User', 'System') { $null = Install-P11KitServer own-asked -Scope $scope; Get-P11KitServer own-asked }
+            """).Succeeded();
+        Assert.Equal(
+            ["User 9 3 0666", "System 9 3 0666"],
+            servers.Select(s => $"{s.GetProperty("Scope")} {s.GetProperty("MaxConnections")} {s.GetProperty("MaxConnectionsPerSource")} {s.GetProperty("SocketMode")}"));
+        sandbox.HsmRemote("Uninstall-P11KitServer own-asked").SucceededWithOne();
+    }
+
     [Theory]
     [InlineData("Install-P11KitServer own-bad -Scope User -Group root", "GroupNotForUser")]
     [InlineData("Install-P11KitServer own-bad", "RootRequired")]

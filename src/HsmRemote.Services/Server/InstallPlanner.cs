@@ -26,9 +26,11 @@ static class InstallPlanner
         var wanted = InstanceDecision.Of(spec, layout, installed, moving, systemd, reporter);
         InstanceRules.CheckSocketPath(wanted.SocketPath, spec.Name, servers, own: UnitFile.ValueOf(layout.SocketUnitPath, "ListenStream"));
         wanted = wanted with { Origin = InstanceOrigin.Of(layout, wanted.SocketPath, adoption is not null, servers.Except(same).Where(s => s.IsManaged).Select(s => new InstanceLayout(s.Name, s.Scope))) };
+        var newGroup = layout.Scope == P11KitServerScope.System && Accounts.FindGroup(wanted.Group) is null;
+        var groupId = spec.GroupId ?? (newGroup ? InstanceGroup.IdOf(layout, wanted.Group) : null);
         if (layout.Scope == P11KitServerScope.System)
         {
-            InstanceRules.CheckGroup(wanted.Group, spec.GroupId);
+            InstanceRules.CheckGroup(wanted.Group, groupId);
             InstanceRules.CheckConfigDirectory(layout);
         }
 
@@ -80,7 +82,6 @@ static class InstallPlanner
 
         // What tells of the old form goes after it, and the units come before what belongs to them: a run that was cut short
         // is found, and finished by the next.
-        var newGroup = layout.Scope == P11KitServerScope.System && Accounts.FindGroup(wanted.Group) is null;
         RemoveOldForm(managers, wanted, form, installed, InstanceGroup.Owned(layout), newGroup, steps, reporter);
         if (adoption is not null)
         {
@@ -97,9 +98,9 @@ static class InstallPlanner
         AddDirectories(layout.ConfigDirectory, steps);
         if (newGroup)
         {
-            if (Ensure(layout.SysusersPath, InstanceGroup.SysusersFile(spec.Name, wanted.Group, spec.GroupId), layout.Scope) is { } sysusers)
+            if (Ensure(layout.SysusersPath, InstanceGroup.SysusersFile(spec.Name, wanted.Group, groupId), layout.Scope) is { } sysusers)
                 steps.Add(sysusers);
-            steps.Add(new CreateGroupStep(wanted.Group, spec.GroupId, layout.SysusersPath));
+            steps.Add(new CreateGroupStep(wanted.Group, groupId, layout.SysusersPath));
         }
 
         if (retarget is not null)

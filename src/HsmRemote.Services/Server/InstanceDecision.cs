@@ -35,8 +35,10 @@ static class InstanceDecision
         if (isUser && !File.Exists($"/var/lib/systemd/linger/{Caller.UserName}"))
             reporter.Warning($"The instance ends with the last session of {Caller.UserName}, and does not start with the machine, until root runs: loginctl enable-linger {Caller.UserName}");
 
+        // What was asked for goes along to another scope; who may use the socket there, and where it is, does not.
+        var known = installed ?? moving;
         var perConnection = mode == P11KitServerMode.PerConnection;
-        var perSource = spec.MaxConnectionsPerSource ?? (perConnection ? installed?.MaxConnectionsPerSource : null);
+        var perSource = spec.MaxConnectionsPerSource ?? (perConnection ? known?.MaxConnectionsPerSource : null);
         if (spec.MaxConnectionsPerSource > 0 && systemd.Version is > 0 and < LimitPerUser and var version)
             reporter.Warning($"systemd {version} does not heed -MaxConnectionsPerSource on a Unix socket; from {LimitPerUser} on it counts by the peer's user.");
         var daemon = mode == P11KitServerMode.Daemon;
@@ -46,9 +48,8 @@ static class InstanceDecision
         var state = new InstanceState(
             layout,
             spec.SocketPath ?? installed?.SocketPath ?? layout.DefaultSocketPath,
-            spec.SocketMode ?? (installed?.SocketMode is { } bits ? (UnixFileMode)Convert.ToInt32(bits, 8) : isUser ? OwnerMode : GroupMode),
-            spec.Group
-            ?? (spec.GroupId is { } id ? Accounts.FindGroup(id)?.Name ?? spec.Name : null)
+            spec.SocketMode ?? Bits(installed?.SocketMode) ?? (Bits(moving?.SocketMode) is { } moved and not (OwnerMode or GroupMode) ? moved : isUser ? OwnerMode : GroupMode),
+            InstanceGroup.Given(spec.Group, spec.GroupId, spec.Name)
             // Whoever wrote -g meant those, whatever the file has.
             ?? (installed is { IsManaged: false, PeerGroup: { } peers } ? peers : installed?.Group)
             ?? "root",
@@ -59,7 +60,7 @@ static class InstanceDecision
             Mode = mode,
             // A daemon that is to run as somebody else makes a socket of that account's.
             SocketUser = (adopted is null ? UnitFile.ValueOf(layout.SocketUnitPath, "SocketUser") : daemon && spec.ServiceUser is not null ? null : adopted.SocketUser) ?? "root",
-            MaxConnections = spec.MaxConnections ?? (perConnection && installed is { IsManaged: true } ? installed.MaxConnections : null) ?? 256,
+            MaxConnections = spec.MaxConnections ?? (perConnection && known is { IsManaged: true } ? known.MaxConnections : null) ?? 256,
             MaxConnectionsPerSource = perSource > 0 ? perSource : null,
             PeerUser = daemon ? Given(spec.PeerUser, installed?.PeerUser) : null,
             PeerGroup = daemon ? Given(spec.PeerGroup, installed?.PeerGroup) : null,
@@ -68,6 +69,8 @@ static class InstanceDecision
             WarnOfPeers(state, reporter);
         return state;
     }
+
+    static UnixFileMode? Bits(string? octal) => octal is null ? null : (UnixFileMode)Convert.ToInt32(octal, 8);
 
     static string? Given(string? given, string? installed) => given is null ? installed : given.Length > 0 ? given : null;
 

@@ -1,3 +1,4 @@
+using System.Globalization;
 using HsmRemote.Services.Native;
 using HsmRemote.Services.Plan;
 using HsmRemote.Services.Systemd;
@@ -16,10 +17,18 @@ static class InstanceGroup
         + $"g {group} {id?.ToString() ?? "-"}\n";
 
     /// <summary>The group's name, or null when the instance brought none.</summary>
-    internal static string? Owned(InstanceLayout layout) =>
-        File.Exists(layout.SysusersPath)
-            ? File.ReadLines(layout.SysusersPath).Select(line => line.Split(' ')).FirstOrDefault(words => words is ["g", _, _])?[1]
-            : null;
+    internal static string? Owned(InstanceLayout layout) => Read(layout)?.Name;
+
+    /// <summary>The number that was asked for when an instance brought a group; null: none was, or it brought another group.</summary>
+    internal static uint? IdOf(InstanceLayout layout, string group) =>
+        Read(layout) is { } owned && string.Equals(owned.Name, group, StringComparison.Ordinal) && uint.TryParse(owned.Id, NumberStyles.None, CultureInfo.InvariantCulture, out var id) ? id : null;
+
+    /// <summary>The group that is asked for; null: none is.</summary>
+    internal static string? Given(string? group, uint? id, string instance) => group ?? (id is { } number ? Accounts.FindGroup(number)?.Name ?? instance : null);
+
+    static (string Name, string Id)? Read(InstanceLayout layout) =>
+        File.Exists(layout.SysusersPath) && File.ReadLines(layout.SysusersPath).Select(line => line.Split(' ')).FirstOrDefault(words => words is ["g", _, _]) is [_, var name, var id]
+            ? (name, id) : null;
 
     /// <summary>What becomes of the group when the instance has no use for it: it goes, or another instance inherits it, or it stays.</summary>
     internal static PlanStep? Release(ISystemdManager systemd, InstanceLayout layout, string name, IReporter reporter)
