@@ -137,6 +137,18 @@ public interface IP11KitServerService
     /// <exception cref="HsmRemoteException">There is no systemd here, or another run takes longer than five minutes.</exception>
     Task<IDisposable> LockAsync(string name, P11KitServerScope? scope, IReporter reporter, CancellationToken cancellationToken);
 
+    /// <summary>
+    /// The same for the groups of instances: one that came with an instance goes with the last that has it, which another run may
+    /// just be removing. Asked for once, when the instances themselves are held: so no two runs wait for each other.
+    /// </summary>
+    /// <param name="names">The instances.</param>
+    /// <param name="group">The group that they are to have; null: the one that they have.</param>
+    /// <param name="groupId">Its number.</param>
+    /// <param name="reporter">Told who is waited for.</param>
+    /// <param name="cancellationToken">Ends the waiting.</param>
+    /// <exception cref="HsmRemoteException">Another run takes longer than five minutes.</exception>
+    Task<IReadOnlyList<IDisposable>> LockGroupsAsync(IReadOnlyList<string> names, string? group, uint? groupId, IReporter reporter, CancellationToken cancellationToken);
+
     /// <summary>Every instance that there is, by name.</summary>
     /// <param name="reporter">Told what cannot be read.</param>
     /// <param name="detailed">Also what takes longer to find out: memory, processor time, drop-ins, drift, journal.</param>

@@ -31,6 +31,28 @@ public sealed class ConcurrentRunTests(SandboxFixture sandbox)
     }
 
     [Fact]
+    public void Instances_of_one_group_are_removed_at_the_same_time_and_the_group_goes_with_the_last()
+    {
+        const int Instances = 4, Rounds = 3;
+        var before = HostState.Of(sandbox);
+        var names = string.Join(", ", Enumerable.Range(1, Instances).Select(i => $"shared{i}"));
+        for (var round = 0; round < Rounds; round++)
+        {
+            sandbox.HsmRemote($"foreach ($n in '{names.Replace(", ", "', '", StringComparison.Ordinal)}') {{ $null = Install-P11KitServer $n -Group shared-users }}").Succeeded();
+            var script = $$"""
+                pids=()
+                for i in $(seq {{Instances}}); do
+                    {{SandboxFixture.ShellPath}} -NoProfile -NonInteractive -Command "Uninstall-P11KitServer shared$i" >/var/tmp/shared.$i 2>&1 &
+                    pids+=($!)
+                done
+                for i in $(seq {{Instances}}); do wait "${pids[$i - 1]}" || { echo "run $i failed"; cat /var/tmp/shared.$i; }; done
+                """;
+            Assert.Equal("", sandbox.Run(TimeSpan.FromMinutes(5), "", "bash", "-c", script).Succeeded());
+            HostState.IsAsBefore(before, sandbox);
+        }
+    }
+
+    [Fact]
     public void A_run_says_whom_it_waits_for_and_other_instances_and_lookers_do_not_wait()
     {
         sandbox.HsmRemote("Install-P11KitServer waited").SucceededWithOne();

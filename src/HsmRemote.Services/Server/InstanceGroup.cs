@@ -23,6 +23,13 @@ static class InstanceGroup
     internal static uint? IdOf(InstanceLayout layout, string group) =>
         Read(layout) is { } owned && string.Equals(owned.Name, group, StringComparison.Ordinal) && uint.TryParse(owned.Id, NumberStyles.None, CultureInfo.InvariantCulture, out var id) ? id : null;
 
+    /// <summary>The groups that a run on an instance may create, remove or hand on, but for root's, which always is.</summary>
+    /// <param name="layout">The instance.</param>
+    /// <param name="wanted">The group that it is to have, where that is given.</param>
+    internal static IEnumerable<string> Concerned(InstanceLayout layout, string? wanted) =>
+        new[] { wanted, Owned(layout), UnitFile.ValueOf(layout.SocketUnitPath, "SocketGroup"), UnitFile.ValueOf(layout.UnitPath(layout.Service), "SocketGroup") }
+            .OfType<string>().Where(group => group is not ("" or "root"));
+
     /// <summary>The group that is asked for; null: none is.</summary>
     internal static string? Given(string? group, uint? id, string instance) => group ?? (id is { } number ? Accounts.FindGroup(number)?.Name ?? instance : null);
 

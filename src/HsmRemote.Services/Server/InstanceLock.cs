@@ -5,24 +5,33 @@ using HsmRemote.Services.Plan;
 
 namespace HsmRemote.Services.Server;
 
-/// <summary>The lock of an instance: while a run has it, nobody else plans or applies changes to the instance.</summary>
+/// <summary>The lock of an instance: while a run has it, nobody else plans or applies changes to the instance. And that of a group.</summary>
 static class InstanceLock
 {
-    internal static async Task<IDisposable> TakeAsync(InstanceLayout layout, IReporter reporter, CancellationToken cancellationToken)
+    internal static Task<PlanLock> TakeAsync(InstanceLayout layout, IReporter reporter, CancellationToken cancellationToken) => TakeAsync(
+        LockPath(layout.RuntimeRoot, layout.Name), layout.Name,
+        () =>
+        {
+            // What a run left that was killed while it wrote. The plan to come may not touch the file again.
+            if (InstanceRules.IsName(layout.Name))
+            {
+                foreach (var file in layout.Units.Select(layout.UnitPath).Append(layout.ConfigPath))
+                    AtomicFile.RemoveLeftovers(file);
+            }
+        },
+        reporter, cancellationToken);
+
+    /// <summary>No instance's name has an at sign.</summary>
+    internal static Task<PlanLock> TakeGroupAsync(string group, IReporter reporter, CancellationToken cancellationToken) => TakeAsync(
+        LockPath("/run", group, "@"), $"group {group}", () => { }, reporter, cancellationToken);
+
+    static async Task<PlanLock> TakeAsync(string path, string name, Action taking, IReporter reporter, CancellationToken cancellationToken)
     {
-        var name = layout.Name;
-        var path = LockPath(layout);
         PlanLock? taken = null;
         try
         {
             taken = await PlanLock.TakeAsync(path, name, reporter, PlanLock.Limit, cancellationToken);
-            // What a run left that was killed while it wrote. The plan to come may not touch the file again.
-            if (InstanceRules.IsName(name))
-            {
-                foreach (var file in layout.Units.Select(layout.UnitPath).Append(layout.ConfigPath).Append(layout.SysusersPath))
-                    AtomicFile.RemoveLeftovers(file);
-            }
-
+            taking();
             return taken;
         }
         catch (Exception e)
@@ -40,7 +49,6 @@ static class InstanceLock
     /// In the runtime directory of whoever's units they are. No instance's name begins with a dot, so it is never one's
     /// directory. What something else installed may have a name that is no file's.
     /// </summary>
-    static string LockPath(InstanceLayout layout) => Path.Combine(
-        layout.RuntimeRoot,
-        $".hsmremote-{(InstanceRules.IsName(layout.Name) ? layout.Name : Convert.ToHexString(SHA256.HashData(Encoding.UTF8.GetBytes(layout.Name))))}.lock");
+    static string LockPath(string root, string name, string kind = "") => Path.Combine(
+        root, $".hsmremote-{kind}{(InstanceRules.IsName(name) ? name : Convert.ToHexString(SHA256.HashData(Encoding.UTF8.GetBytes(name))))}.lock");
 }

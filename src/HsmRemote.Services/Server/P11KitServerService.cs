@@ -26,10 +26,33 @@ sealed class P11KitServerService(IPkcs11TokenService tokens) : IP11KitServerServ
             SystemBus.RequireUserManager();
     }
 
-    public Task<IDisposable> LockAsync(string name, P11KitServerScope? scope, IReporter reporter, CancellationToken cancellationToken)
+    public async Task<IDisposable> LockAsync(string name, P11KitServerScope? scope, IReporter reporter, CancellationToken cancellationToken)
     {
         SystemBus.RequireBooted();
-        return InstanceLock.TakeAsync(new InstanceLayout(name, ScopeOf(name, scope)), reporter, cancellationToken);
+        return await InstanceLock.TakeAsync(new InstanceLayout(name, ScopeOf(name, scope)), reporter, cancellationToken);
+    }
+
+    public async Task<IReadOnlyList<IDisposable>> LockGroupsAsync(
+        IReadOnlyList<string> names, string? group, uint? groupId, IReporter reporter, CancellationToken cancellationToken)
+    {
+        // Nobody else's instances have groups.
+        if (!Caller.IsRoot)
+            return [];
+        List<IDisposable> held = [];
+        try
+        {
+            foreach (var concerned in names.SelectMany(name => InstanceGroup.Concerned(new InstanceLayout(name), InstanceGroup.Given(group, groupId, name))).Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal))
+                held.Add(await InstanceLock.TakeGroupAsync(concerned, reporter, cancellationToken));
+            // What a run left that was killed while it wrote: of a group that an instance inherits, another's run writes it.
+            foreach (var layout in names.Where(InstanceRules.IsName).Select(name => new InstanceLayout(name)))
+                AtomicFile.RemoveLeftovers(layout.SysusersPath);
+            return held;
+        }
+        catch
+        {
+            held.ForEach(taken => taken.Dispose());
+            throw;
+        }
     }
 
     public IReadOnlyList<P11KitServer> Get(IReporter reporter, bool detailed = false)

@@ -76,17 +76,26 @@ public abstract class ChangeCommand : HsmRemoteCommand
         }
 
         // Who only looks waits for nobody.
-        using var held = IsWhatIf || change.Instance is not { } instance ? null : Lock(instance);
-        using var plan = Plan(change);
-        if (plan.Changes.Count > 0)
+        List<IDisposable> held = [];
+        try
         {
-            if (ShouldProcess(IsWhatIf ? Show(plan, change.What) : $"{change.What}: changes: {plan.Changes.Count}", $"{Describe(plan, change.What)}\nGo on?", "Confirm"))
-                Apply(plan);
-            else if (!IsWhatIf)
-                return;
-        }
+            if (!IsWhatIf && change.Instance is { } instance)
+                Lock([instance], held);
+            using var plan = Plan(change);
+            if (plan.Changes.Count > 0)
+            {
+                if (ShouldProcess(IsWhatIf ? Show(plan, change.What) : $"{change.What}: changes: {plan.Changes.Count}", $"{Describe(plan, change.What)}\nGo on?", "Confirm"))
+                    Apply(plan);
+                else if (!IsWhatIf)
+                    return;
+            }
 
-        WriteObject(Result(plan, IsWhatIf));
+            WriteObject(Result(plan, IsWhatIf));
+        }
+        finally
+        {
+            held.ForEach(taken => taken.Dispose());
+        }
     }
 
     /// <summary>Plans all that came, asks once, and carries it out. Other runs wait until it is answered: the answer is to what was shown.</summary>
@@ -96,8 +105,7 @@ public abstract class ChangeCommand : HsmRemoteCommand
         List<(Change Change, IChangePlan Plan)> planned = [];
         try
         {
-            foreach (var instance in Instances())
-                held.Add(Lock(instance));
+            Lock(Instances(), held);
             foreach (var change in asked)
                 Attempt(() => planned.Add((change, Plan(change))));
 
@@ -127,7 +135,7 @@ public abstract class ChangeCommand : HsmRemoteCommand
         {
             foreach (var (_, plan) in planned)
                 plan.Dispose();
-            held.ForEach(instance => instance.Dispose());
+            held.ForEach(taken => taken.Dispose());
         }
     }
 
@@ -164,11 +172,26 @@ public abstract class ChangeCommand : HsmRemoteCommand
         }
     });
 
-    IDisposable Lock(Instance instance) => Await((reporter, cancellation) => LockAsync(instance.Name, instance.Scope, reporter, cancellation), leave: false);
+    /// <summary>Keeps other runs from instances, and from what they share.</summary>
+    void Lock(IEnumerable<Instance> instances, List<IDisposable> held)
+    {
+        List<string> names = [];
+        foreach (var instance in instances)
+        {
+            held.Add(Await((reporter, cancellation) => LockAsync(instance.Name, instance.Scope, reporter, cancellation), leave: false));
+            names.Add(instance.Name);
+        }
+
+        held.AddRange(Await((reporter, cancellation) => LockSharedAsync(names, reporter, cancellation), leave: false));
+    }
 
     /// <summary>Keeps other runs on an instance waiting, or waits for them.</summary>
     private protected virtual Task<IDisposable> LockAsync(string name, P11KitServerScope? scope, IReporter reporter, CancellationToken cancellationToken) =>
         Services.Servers.LockAsync(name, scope, reporter, cancellationToken);
+
+    /// <summary>The same for what the instances share with others, where a run may change that.</summary>
+    private protected virtual Task<IReadOnlyList<IDisposable>> LockSharedAsync(IReadOnlyList<string> names, IReporter reporter, CancellationToken cancellationToken) =>
+        Task.FromResult<IReadOnlyList<IDisposable>>([]);
 
     void Apply(IChangePlan plan) => Await<object?>(
         async (reporter, cancellation) =>

@@ -141,6 +141,9 @@ public sealed class InstallP11KitServerCommand : ChangeCommand
             $"Install the p11-kit server '{Name}'", Scope);
     });
 
+    private protected override Task<IReadOnlyList<IDisposable>> LockSharedAsync(IReadOnlyList<string> names, IReporter reporter, CancellationToken cancellationToken) =>
+        Services.Servers.LockGroupsAsync(names, Group, GroupId, reporter, cancellationToken);
+
     // The engine would take a backslash for a separator, and nothing for where the session is.
     string Absolute(string? path) => path is null or "" or ['/', ..] ? path ?? "" : Resolve(path);
 

@@ -35,4 +35,7 @@ public sealed class UninstallP11KitServerCommand : ChangeCommand
             });
         }
     }
+
+    private protected override Task<IReadOnlyList<IDisposable>> LockSharedAsync(IReadOnlyList<string> names, IReporter reporter, CancellationToken cancellationToken) =>
+        Services.Servers.LockGroupsAsync(names, group: null, groupId: null, reporter, cancellationToken);
 }
