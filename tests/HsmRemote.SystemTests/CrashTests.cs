@@ -119,3 +119,27 @@ public sealed class UninstallCrashTests : CrashTests
     [InlineData(SetUp, "Uninstall-P11KitServer crash")]
     public Task A_run_in_which_a_call_fails_changes_nothing(string setUp, string command) => FailAtEachCallAsync(setUp, command);
 }
+
+/// <summary>An instance that changes its mode, and one that moves from the machine to root's own systemd.</summary>
+public sealed class MoveCrashTests : CrashTests
+{
+    const string SetUp = "Install-P11KitServer crash -Group crash-users -MaxConnections 9 -TargetUri pkcs11:token=old";
+
+    [Theory]
+    [InlineData(SetUp, "Install-P11KitServer crash -Mode Daemon")]
+    [InlineData(SetUp, "Install-P11KitServer crash -Scope User")]
+    public Task A_run_that_is_killed_leaves_old_or_new_and_the_next_one_finishes_it(string setUp, string command) => KillAtEachCallAsync(setUp, command);
+}
+
+/// <summary>A server that something else installed, and that is taken over.</summary>
+public sealed class AdoptCrashTests : CrashTests
+{
+    // Its socket is what the umask makes of it, which nobody can see once it is stopped; its target is in its command alone.
+    const string SetUp = """
+        bash -euc 'printf "[Service]\nUMask=0027\nRuntimeDirectory=crash\nExecStart=/usr/bin/p11-kit server -f -n /run/crash/pkcs11 pkcs11:token=old\n[Install]\nWantedBy=multi-user.target\n" >/etc/systemd/system/crash.service; systemctl daemon-reload; systemctl -q enable --now crash.service; until [ -S /run/crash/pkcs11 ]; do sleep 0.1; done'
+        """;
+
+    [Theory]
+    [InlineData(SetUp, "Install-P11KitServer crash -Adopt -Mode PerConnection")]
+    public Task A_run_that_is_killed_leaves_old_or_new_and_the_next_one_finishes_it(string setUp, string command) => KillAtEachCallAsync(setUp, command);
+}

@@ -8,29 +8,34 @@ sealed class Interference : IAsyncDisposable
     const string Name = "crash";
 
     // Whole trees, without what systemd writes by itself and the backups that groupadd and groupdel make. The group files
-    // are sorted: a group that is put back comes last.
+    // are sorted: a group that is put back comes last. A server that makes its socket by itself is waited for.
     const string SnapshotScript = $$"""
+        export XDG_RUNTIME_DIR=/run/user/0
         while pgrep -x 'systemd-sysuser|groupdel|groupadd|systemd-analyze' >/dev/null || [ "$(systemctl list-jobs --no-legend)" ]; do sleep 0.01; done
+        until ! systemctl -q is-active {{Name}}.service || [ -S /run/{{Name}}/pkcs11 ]; do sleep 0.01; done
         cd /
         find etc run -xdev \( -path run/systemd -o -path run/log -o -path run/utmp -o -path run/host -o -path run/credentials -o -path etc/group -o -path etc/gshadow \
             -o -path etc/group- -o -path etc/gshadow- -o -name .pwd.lock \) -prune -o -printf '%p %y %m %U %G %l\n' | sort
+        find root/.config run/user/0/{{Name}}* -printf '%p %y %m %U %G %l\n' 2>/dev/null | sort || true
         echo '--- content'
-        find etc -xdev -type f ! -name 'group*' ! -name 'gshadow*' ! -name .pwd.lock -print0 | sort -z | xargs -0 cksum
+        find etc root/.config -xdev -type f ! -name 'group*' ! -name 'gshadow*' ! -name .pwd.lock -print0 | sort -z | xargs -0 cksum
         echo '--- groups'
         sort etc/group etc/gshadow
         echo '--- units'
         systemctl list-unit-files --plain --no-legend | grep {{Name}} || true
         systemctl list-units --all --plain --no-legend | grep {{Name}} | sort || true
         systemctl show -P NeedDaemonReload -P ActiveState {{Name}}.socket
+        systemctl --user list-units --all --plain --no-legend | grep {{Name}} | sort || true
+        systemctl --user show -P NeedDaemonReload -P ActiveState {{Name}}.socket
         """;
 
     const string ResetScript = $"""
-        systemctl stop {Name}.socket '{Name}@*' system-{Name}.slice 2>/dev/null || true
-        rm -rf /etc/systemd/system /etc/{Name} /run/{Name}* /run/.hsmremote-*
+        export XDG_RUNTIME_DIR=/run/user/0
+        for whose in --system --user; do systemctl $whose stop {Name}.socket {Name}.service '{Name}@*' system-{Name}.slice app-{Name}.slice 2>/dev/null || true; done
+        rm -rf /etc/systemd/system /etc/{Name} /run/{Name}* /run/.hsmremote-* /root/.config/systemd /root/.config/{Name} /run/user/0/{Name}* /run/user/0/.hsmremote-*
         tar -xpf /opt/before.tar -C /
-        systemctl daemon-reload
-        systemctl reset-failed
-        [ ! -e /etc/systemd/system/{Name}.socket ] || systemctl start {Name}.socket
+        for whose in --system --user; do systemctl $whose daemon-reload; systemctl $whose reset-failed; done
+        systemctl start $(cat /opt/started)
         """;
 
     readonly SandboxFixture sandbox = new();
@@ -58,8 +63,10 @@ sealed class Interference : IAsyncDisposable
             await made.sandbox.InitializeAsync();
             var bytes = Convert.ToBase64String(File.ReadAllBytes(library));
             made.sandbox.Run(SandboxFixture.DefaultDeadline, bytes, "bash", "-c", $"base64 -d >{Library}").Succeeded();
+            made.sandbox.Shell("systemctl start user@0.service; mkdir -p /root/.config; rm -rf /root/.config/systemd").Succeeded();
             if (setUp.Length > 0)
                 made.sandbox.HsmRemote(setUp).Succeeded();
+            made.sandbox.Shell($"systemctl list-units --plain --no-legend --state=active {Name}.socket {Name}.service | cut -d ' ' -f 1 >/opt/started; echo dbus.socket >>/opt/started").Succeeded();
             made.sandbox.Shell($"tar -cf /opt/before.tar -C / etc/systemd/system etc/group etc/gshadow $(cd /; ls -d etc/{Name} || true)").Succeeded();
             return made;
         }

@@ -1,5 +1,5 @@
 /*
- * LD_PRELOAD for hsmremote: counts the calls with which it changes files below /etc and /run, starts programs, and talks
+ * LD_PRELOAD for hsmremote: counts the calls with which it changes files below /etc, /run and /root/.config, starts programs, and talks
  * to systemd over D-Bus; at call number INTERFERE_AT it kills the process right before the call (INTERFERE=kill) or lets the
  * call fail with EIO (INTERFERE=fail). Each call is a line of the file INTERFERE_LOG. .NET finds libc's functions with dlsym,
  * libsystemd and .NET's own library through the dynamic linker, so both are taken over.
@@ -52,7 +52,7 @@ __attribute__((constructor)) static void start(void)
 
 static int ours(const char *path)
 {
-    return !strncmp(path, "/etc", 4) || !strncmp(path, "/run", 4);
+    return !strncmp(path, "/etc", 4) || !strncmp(path, "/run", 4) || !strncmp(path, "/root/.config", 13);
 }
 
 static const char *path_of(int fd, char *path, size_t size)
@@ -109,7 +109,7 @@ static int bus_call(const char *name, int fd)
     struct sockaddr_un address = { 0 };
     socklen_t length = sizeof address;
     return on && !getpeername(fd, (struct sockaddr *)&address, &length) && address.sun_family == AF_UNIX
-        && strstr(address.sun_path, "dbus") && call(name, address.sun_path, getpid());
+        && (strstr(address.sun_path, "dbus") || strstr(address.sun_path, "/user/")) && call(name, address.sun_path, getpid());
 }
 
 #define TAKE(type, name, parameters, arguments, condition) \

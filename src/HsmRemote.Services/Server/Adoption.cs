@@ -13,15 +13,22 @@ sealed class Adoption
     const string EnabledKey = "Enabled";
     const string StartedKey = "Started";
     const string ConfigKey = "HadConfig";
+    const string PathKey = "SocketPath";
+    const string ModeKey = "SocketMode";
+    const string GroupKey = "SocketGroup";
 
     readonly ISystemdManager systemd;
     readonly InstanceLayout layout;
     readonly string[] enabled;
     readonly string[] started;
     readonly bool hadConfig;
+    readonly string? socketPath;
+    readonly string? socketMode;
+    readonly string? group;
     readonly string[] dropIns;
 
-    Adoption(ISystemdManager systemd, InstanceLayout layout, string[] enabled, string[] started, bool hadConfig, string[] dropIns)
+    Adoption(
+        ISystemdManager systemd, InstanceLayout layout, string[] enabled, string[] started, bool hadConfig, string? socketPath, string? socketMode, string? group, string[] dropIns)
     {
         this.dropIns = dropIns;
         this.systemd = systemd;
@@ -29,18 +36,25 @@ sealed class Adoption
         this.enabled = enabled;
         this.started = started;
         this.hadConfig = hadConfig;
+        this.socketPath = socketPath;
+        this.socketMode = socketMode;
+        this.group = group;
     }
 
-    static string Directory(InstanceLayout layout) => $"{layout.ConfigDirectory}/before";
+    /// <summary>Where it is kept.</summary>
+    internal static string Directory(InstanceLayout layout) => $"{layout.ConfigDirectory}/before";
 
     static string StatePath(InstanceLayout layout) => $"{Directory(layout)}/state";
 
     internal static bool Has(InstanceLayout layout) => File.Exists(StatePath(layout));
 
-    /// <summary>What an installation takes over, or null when it takes over nothing.</summary>
+    /// <summary>What an installation takes over, or has taken over, or null when it takes over nothing.</summary>
     /// <exception cref="HsmRemoteException">There is nothing to take over, or a unit that cannot be kept.</exception>
     internal static Adoption? Of(ISystemdManager systemd, InstanceLayout layout, P11KitServer? installed, bool isAskedFor)
     {
+        // Kept already: nothing of it is lost when a run was cut short, which the next one finishes.
+        if (Read(systemd, layout) is { } kept)
+            return kept;
         if (!isAskedFor || installed is { IsManaged: true })
             return null;
         if (installed is null)
@@ -64,8 +78,7 @@ sealed class Adoption
             systemd, layout,
             [.. layout.Units.Where(unit => systemd.FileState(unit) is "enabled")],
             [.. new[] { layout.SocketUnit, layout.Service }.Where(unit => systemd.Load(unit)?.Text("ActiveState") is "active")],
-            File.Exists(layout.ConfigPath),
-            CommandDropIns(systemd, layout, installed));
+            File.Exists(layout.ConfigPath), installed.SocketPath, installed.SocketMode, installed.Group, CommandDropIns(systemd, layout, installed));
     }
 
     /// <summary>The drop-ins with a command: left in place, they would have it run instead of ours.</summary>
@@ -97,7 +110,9 @@ sealed class Adoption
         var state = EnvironmentFile.Parse(File.ReadAllText(StatePath(layout)));
         string[] moved = [.. layout.Units.SelectMany(unit => System.IO.Directory.Exists($"{Directory(layout)}/{unit}.d")
             ? System.IO.Directory.GetFiles($"{Directory(layout)}/{unit}.d").Select(path => $"{DropIns(layout, unit)}/{Path.GetFileName(path)}") : [])];
-        return new(systemd, layout, Words(EnabledKey), Words(StartedKey), state[ConfigKey] is "yes", moved);
+        return new(systemd, layout, Words(EnabledKey), Words(StartedKey), state[ConfigKey] is "yes", Value(PathKey), Value(ModeKey), Value(GroupKey), moved);
+
+        string? Value(string key) => state[key] is { Length: > 0 } value ? value : null;
 
         string[] Words(string key) => (state[key] ?? "").Split(' ', StringSplitOptions.RemoveEmptyEntries);
     }
@@ -110,60 +125,89 @@ sealed class Adoption
     /// <summary>Whether a drop-in is kept beside the units, and out of effect.</summary>
     internal bool Moves(string dropIn) => dropIns.Contains(dropIn, StringComparer.Ordinal);
 
-    /// <summary>Keeps what is there.</summary>
+    /// <summary>Whether a directory comes and goes with what was running, and is not made for the instance.</summary>
+    internal bool NeedsDirectory(string directory) => started.Length > 0 && socketPath?.StartsWith($"{directory}/", StringComparison.Ordinal) is true;
+
+    /// <summary>What is taken over as it was: of a server that makes its socket by itself, the access to that is not known once it is stopped.</summary>
+    internal P11KitServer Before(P11KitServer installed) => installed with { SocketMode = socketMode ?? installed.SocketMode, Group = group ?? installed.Group };
+
+    /// <summary>Keeps what is there, as far as it is not kept already.</summary>
     internal IEnumerable<PlanStep> Save()
     {
-        foreach (var directory in dropIns.Select(path => Path.GetDirectoryName(KeptDropIn(path))!).Distinct(StringComparer.Ordinal).Prepend(Directory(layout)))
+        foreach (var directory in KeptDropInDirectories.Where(directory => !System.IO.Directory.Exists(directory)))
+            yield return new CreateDirectoryStep(directory);
+        foreach (var path in dropIns)
         {
-            if (!System.IO.Directory.Exists(directory))
-                yield return new CreateDirectoryStep(directory);
+            var kept = AtomicFile.Read(KeptDropIn(path));
+            if (AtomicFile.Read(path) is { } image && !image.IsSame(kept))
+                yield return new WriteFileStep(KeptDropIn(path), kept, image);
         }
 
-        foreach (var path in dropIns)
-            yield return new WriteFileStep(KeptDropIn(path), null, AtomicFile.Read(path)!);
-        foreach (var unit in layout.Units)
+        foreach (var unit in layout.Units.Where(unit => !ServerInventory.IsOurs(layout.UnitPath(unit))))
         {
-            if (AtomicFile.Read(layout.UnitPath(unit)) is { } image)
-                yield return new WriteFileStep(Kept(unit), null, image);
+            var kept = AtomicFile.Read(Kept(unit));
+            if (AtomicFile.Read(layout.UnitPath(unit)) is { } image && !image.IsSame(kept))
+                yield return new WriteFileStep(Kept(unit), kept, image);
         }
 
-        var text = new StringBuilder("# What was here before HsmRemote took the instance over. Uninstall-P11KitServer brings it back.\n")
-            .Append($"{EnabledKey}=\"{string.Join(' ', enabled)}\"\n")
-            .Append($"{StartedKey}=\"{string.Join(' ', started)}\"\n")
-            .Append($"{ConfigKey}={(hadConfig ? "yes" : "no")}\n");
-        yield return new WriteFileStep(StatePath(layout), null, FileImage.Ours(text.ToString(), layout.Scope));
-        foreach (var path in dropIns)
+        if (!Has(layout))
+            yield return new WriteFileStep(StatePath(layout), null, FileImage.Ours(State(), layout.Scope));
+        foreach (var path in dropIns.Where(File.Exists))
             yield return new RemoveFileStep(path);
     }
 
-    /// <summary>Puts the unit files of before back, and removes what was kept, and the configuration unless it was there.</summary>
+    string State() =>
+        new StringBuilder("# What was here before HsmRemote took the instance over. Uninstall-P11KitServer brings it back.\n")
+            .Append($"{EnabledKey}=\"{string.Join(' ', enabled)}\"\n")
+            .Append($"{StartedKey}=\"{string.Join(' ', started)}\"\n")
+            .Append($"{ConfigKey}={(hadConfig ? "yes" : "no")}\n")
+            .Append($"{PathKey}={EnvironmentFile.Quote(socketPath ?? "")}\n")
+            .Append($"{ModeKey}={socketMode}\n")
+            .Append($"{GroupKey}={EnvironmentFile.Quote(group ?? "")}\n")
+            .ToString();
+
+    /// <summary>Puts the unit files of before back.</summary>
     internal IEnumerable<PlanStep> Restore()
     {
         foreach (var unit in layout.Units.Where(HasFile))
         {
-            yield return new WriteFileStep(layout.UnitPath(unit), AtomicFile.Read(layout.UnitPath(unit)), AtomicFile.Read(Kept(unit))!);
-            yield return new RemoveFileStep(Kept(unit));
+            var there = AtomicFile.Read(layout.UnitPath(unit));
+            var kept = AtomicFile.Read(Kept(unit))!;
+            if (!kept.IsSame(there))
+                yield return new WriteFileStep(layout.UnitPath(unit), there, kept);
         }
 
+        foreach (var directory in dropIns.Select(path => Path.GetDirectoryName(path)!).Distinct(StringComparer.Ordinal).Where(directory => !System.IO.Directory.Exists(directory)))
+            yield return new CreateDirectoryStep(directory);
         foreach (var path in dropIns)
         {
-            if (!System.IO.Directory.Exists(Path.GetDirectoryName(path)))
-                yield return new CreateDirectoryStep(Path.GetDirectoryName(path)!);
-            yield return new WriteFileStep(path, AtomicFile.Read(path), AtomicFile.Read(KeptDropIn(path))!);
-            yield return new RemoveFileStep(KeptDropIn(path));
+            var there = AtomicFile.Read(path);
+            var kept = AtomicFile.Read(KeptDropIn(path))!;
+            if (!kept.IsSame(there))
+                yield return new WriteFileStep(path, there, kept);
         }
+    }
 
-        foreach (var directory in dropIns.Select(path => Path.GetDirectoryName(KeptDropIn(path))!).Distinct(StringComparer.Ordinal))
+    /// <summary>
+    /// Removes what was kept, and the configuration unless it was there. It comes last, and what tells of it at the end: a run
+    /// that was cut short is found, and finished by the next.
+    /// </summary>
+    internal IEnumerable<PlanStep> Forget()
+    {
+        if (File.Exists(layout.SysusersPath))
+            yield return new RemoveFileStep(layout.SysusersPath);
+        if (!hadConfig && File.Exists(layout.ConfigPath))
+            yield return new RemoveFileStep(layout.ConfigPath);
+        foreach (var unit in layout.Units.Where(HasFile))
+            yield return new RemoveFileStep(Kept(unit));
+        foreach (var path in dropIns)
+            yield return new RemoveFileStep(KeptDropIn(path));
+        foreach (var directory in KeptDropInDirectories)
             yield return new RemoveDirectoryStep(directory);
         yield return new RemoveFileStep(StatePath(layout));
         yield return new RemoveDirectoryStep(Directory(layout));
-        if (File.Exists(layout.SysusersPath))
-            yield return new RemoveFileStep(layout.SysusersPath);
         if (!hadConfig)
-        {
-            yield return new RemoveFileStep(layout.ConfigPath);
             yield return new RemoveDirectoryStep(layout.ConfigDirectory);
-        }
     }
 
     /// <summary>Enables what was enabled.</summary>
@@ -173,6 +217,8 @@ sealed class Adoption
     internal IEnumerable<PlanStep> Start() => started.Select(unit => UnitStep.Start(systemd, unit));
 
     string Kept(string unit) => $"{Directory(layout)}/{unit}";
+
+    IEnumerable<string> KeptDropInDirectories => dropIns.Select(path => Path.GetDirectoryName(KeptDropIn(path))!).Distinct(StringComparer.Ordinal);
 
     string KeptDropIn(string path) => $"{Directory(layout)}/{Path.GetFileName(Path.GetDirectoryName(path))}/{Path.GetFileName(path)}";
 }

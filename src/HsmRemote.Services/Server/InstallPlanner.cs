@@ -17,15 +17,19 @@ static class InstallPlanner
         var systemd = managers[layout.Scope];
         var installed = same.Find(s => s.Scope == layout.Scope);
         // Of the other scope, and the caller's to remove: it moves here.
-        var moving = Caller.IsRoot ? same.Find(s => s.Scope != layout.Scope && s.IsManaged) : null;
+        var other = new InstanceLayout(spec.Name, layout.Scope == P11KitServerScope.System ? P11KitServerScope.User : P11KitServerScope.System);
+        var moving = Caller.IsRoot ? same.Find(s => s.Scope == other.Scope && s.IsManaged) : null;
         var adoption = Adoption.Of(systemd, layout, installed, spec.Adopt);
+        var takesOver = adoption is not null && installed is { IsManaged: false };
+        if (takesOver)
+            installed = adoption!.Before(installed!);
         InstanceRules.CheckUnitsAreFree(systemd, layout, adoption is not null);
         if (adoption is null && !layout.Units.Select(layout.UnitPath).Any(ServerInventory.IsOurs))
             InstanceRules.CheckConfigIsFree(layout);
 
         var wanted = InstanceDecision.Of(spec, layout, installed, moving, systemd, reporter);
         InstanceRules.CheckSocketPath(wanted.SocketPath, spec.Name, servers, own: UnitFile.ValueOf(layout.SocketUnitPath, "ListenStream"));
-        wanted = wanted with { Origin = InstanceOrigin.Of(layout, wanted.SocketPath, adoption is not null, servers.Except(same).Where(s => s.IsManaged).Select(s => new InstanceLayout(s.Name, s.Scope))) };
+        wanted = wanted with { Origin = InstanceOrigin.Of(layout, wanted.SocketPath, adoption, servers.Except(same).Where(s => s.IsManaged).Select(s => new InstanceLayout(s.Name, s.Scope))) };
         var newGroup = layout.Scope == P11KitServerScope.System && Accounts.FindGroup(wanted.Group) is null;
         var groupId = spec.GroupId ?? (newGroup ? InstanceGroup.IdOf(layout, wanted.Group) : null);
         if (layout.Scope == P11KitServerScope.System)
@@ -41,8 +45,8 @@ static class InstallPlanner
         var p11Kit = P11KitInstallation.Command(isToBeInstalled: packages is not null);
         var form = InstanceForm.Of(
             wanted, p11Kit, () => P11KitInstallation.CanBeActivated(packages is not null), config.OtherVariables, SandboxDirectives.For(wanted.Sandbox, layout.Scope, reporter));
-        if (adoption is not null)
-            AdoptedService.WarnOfRest(systemd, installed!, adoption, form, reporter);
+        if (takesOver)
+            AdoptedService.WarnOfRest(systemd, installed!, adoption!, form, reporter);
         InstanceRules.CheckForm(wanted, form, systemd.Load(layout.Service), installed?.SocketPath);
         var unitSteps = form.Units.Select(unit => Ensure(layout, unit.Key, unit.Value)).OfType<PlanStep>().ToList();
         if (unitSteps.Count > 0)
@@ -59,21 +63,31 @@ static class InstallPlanner
         bool Changes(string unit) => gone.Contains(unit, StringComparer.Ordinal)
             || unitSteps.Exists(s => string.Equals(s.Change.Target, layout.UnitPath(unit), StringComparison.Ordinal));
         // No target given: one that is there stays, and a new file exposes nothing.
-        var retarget = target is not null || !config.Exists || (adoption is not null && !HasItsTargetIn(layout.ConfigPath, installed!))
-            ? config.Retarget(target ?? (installed ?? moving)?.TargetUri ?? [], layout.Scope)
+        var retarget = target is not null || !config.Exists || (takesOver && !HasItsTargetIn(layout.ConfigPath, installed!))
+            ? config.Retarget(target ?? (moving ?? installed)?.TargetUri ?? [], layout.Scope)
             : null;
 
         List<PlanStep> steps = [];
         if (packages is not null)
             steps.Add(packages);
+        if (takesOver)
+        {
+            // While it runs still: what is lost with it is kept first.
+            AddDirectories(Adoption.Directory(layout), steps);
+            steps.AddRange(adoption!.Save());
+            if (retarget is not null)
+                steps.Add(retarget);
+        }
+
         // What runs keeps what it was started with; stopped under its old configuration, a socket takes its old path with it.
         var socketStops = IsRunning(systemd, layout.SocketUnit) && Changes(layout.SocketUnit);
         // A service has read its target when it was started, and holds the socket that it was given.
-        var serviceStops = IsRunning(systemd, layout.Service) && (Changes(layout.Service) || socketStops || retarget is not null || adoption is not null);
+        var serviceStops = IsRunning(systemd, layout.Service) && (Changes(layout.Service) || socketStops || retarget is not null || takesOver);
         if (socketStops)
             steps.Add(UnitStep.Stop(systemd, layout.SocketUnit));
-        if (serviceStops)
-            steps.Add(UnitStep.Stop(systemd, layout.Service, returns: systemd.Load(layout.SocketUnit) is null));
+        // p11-kit server ends with a failure, which a run that was cut short has not forgotten.
+        if (serviceStops || (Changes(layout.Service) && systemd.Load(layout.Service)?.Text("ActiveState") is "failed"))
+            steps.Add(UnitStep.Stop(systemd, layout.Service, returns: serviceStops && systemd.Load(layout.SocketUnit) is null));
         if (gone.Contains(layout.ServiceTemplate, StringComparer.Ordinal))
             UninstallPlanner.EndConnections(systemd, layout, steps);
         steps.AddRange(new[] { layout.SocketUnit, layout.Service }
@@ -83,16 +97,10 @@ static class InstallPlanner
         // What tells of the old form goes after it, and the units come before what belongs to them: a run that was cut short
         // is found, and finished by the next.
         RemoveOldForm(managers, wanted, form, installed, InstanceGroup.Owned(layout), newGroup, steps, reporter);
-        if (adoption is not null)
-        {
-            AddDirectories(layout.ConfigDirectory, steps);
-            steps.AddRange(adoption.Save());
-        }
-
         AddDirectories(layout.UnitDirectory, steps);
         steps.AddRange(unitSteps);
         // Drop-ins that were there before an instance was taken over come back with its units.
-        foreach (var unit in gone.Where(unit => adoption is null && !Adoption.Has(layout)))
+        foreach (var unit in gone.Where(unit => adoption is null))
             UninstallPlanner.AddDropIns(layout.UnitPath(unit), wanted.Origin, steps, reporter);
         steps.AddRange(gone.Select(unit => new RemoveFileStep(layout.UnitPath(unit))));
         AddDirectories(layout.ConfigDirectory, steps);
@@ -103,21 +111,22 @@ static class InstallPlanner
             steps.Add(new CreateGroupStep(wanted.Group, groupId, layout.SysusersPath));
         }
 
-        if (retarget is not null)
+        if (retarget is not null && !takesOver)
             steps.Add(retarget);
 
         // Before the reload: systemd 257 takes a link that it has not seen for units that have changed.
         var enables = systemd.FileState(form.Listener) is not "enabled";
         if (enables)
             steps.Add(UnitStep.Enable(systemd, form.Listener));
-        if (unitSteps.Count + gone.Count > 0 || enables || systemd.Load(form.Listener)?.Flag("NeedDaemonReload") is true)
+        if (unitSteps.Count + gone.Count > 0 || enables || layout.Units.Any(unit => ServerInventory.LoadService(systemd, unit)?.Flag("NeedDaemonReload") is true))
             steps.Add(UnitStep.Reload(systemd));
         var listenerStops = string.Equals(form.Listener, layout.SocketUnit, StringComparison.Ordinal) ? socketStops : serviceStops;
         if (listenerStops || !IsRunning(systemd, form.Listener))
             steps.Add(UnitStep.Start(systemd, form.Listener));
 
-        if (moving is not null)
-            steps.AddRange(UninstallPlanner.Steps(managers, new InstanceLayout(spec.Name, moving.Scope), moving, reporter));
+        // Its units tell, too: a run that was cut short may have left some of them.
+        if (Caller.IsRoot && SystemdManagers.Scopes.Contains(other.Scope))
+            steps.AddRange(UninstallPlanner.Steps(managers, other, moving, reporter));
         return new ChangePlan(spec.Name, steps, managers);
     }
 

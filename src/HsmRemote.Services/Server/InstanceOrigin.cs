@@ -14,16 +14,17 @@ sealed record InstanceOrigin(IReadOnlyList<string> Made, IReadOnlyList<string> F
     /// <summary>What the instance is to remember; null for one that has remembered nothing so far.</summary>
     /// <param name="layout">The instance.</param>
     /// <param name="socketPath">Where its socket is to be.</param>
-    /// <param name="isTakenOver">Whether it was taken over; then that remembers whose the configuration is.</param>
+    /// <param name="adoption">What it was before it was taken over, which remembers whose its directories are; null: it was not.</param>
     /// <param name="others">The other instances: a directory that came with one of them goes with the last.</param>
-    internal static InstanceOrigin? Of(InstanceLayout layout, string socketPath, bool isTakenOver, IEnumerable<InstanceLayout> others)
+    internal static InstanceOrigin? Of(InstanceLayout layout, string socketPath, Adoption? adoption, IEnumerable<InstanceLayout> others)
     {
         var known = Read(layout);
         if (known is null && layout.Units.Select(layout.UnitPath).Any(ServerInventory.IsOurs))
             return null;
         List<string> ours = [.. known?.Made ?? [], .. others.SelectMany(other => Read(other)?.Made ?? [])];
         return new(
-            [.. Above(socketPath).Concat(isTakenOver ? [] : [layout.ConfigDirectory]).Distinct(StringComparer.Ordinal)
+            [.. Above(socketPath).Where(directory => adoption?.NeedsDirectory(directory) is not true)
+                .Concat(adoption is null ? [layout.ConfigDirectory] : []).Distinct(StringComparer.Ordinal)
                 .Where(directory => !Directory.Exists(directory) || ours.Exists(made => SamePath.Is(made, directory)) || (known is null && UninstallPlanner.IsLeft(directory)))],
             known?.Found ?? [.. layout.Units.Select(unit => $"{layout.UnitPath(unit)}.d").Where(Directory.Exists)
                 .SelectMany(directory => Directory.GetFiles(directory).Prepend(directory))]);

@@ -12,7 +12,7 @@ static class UninstallPlanner
     {
         var installed = ServerInventory.Find(managers[layout.Scope], layout.Name, reporter);
         // A run that was cut short may have removed a unit of ours that systemd has loaded still.
-        if (installed is { IsManaged: false } && !layout.Units.Select(layout.UnitPath).Any(ServerInventory.IsOurs))
+        if (installed is { IsManaged: false } && !layout.Units.Select(layout.UnitPath).Any(ServerInventory.IsOurs) && !Adoption.Has(layout))
         {
             throw new HsmRemoteException(
                 "NotManaged", FailureKind.InvalidOperation, $"'{layout.Name}' was not installed by HsmRemote: its unit is {installed.UnitPath}.",
@@ -27,7 +27,8 @@ static class UninstallPlanner
         var systemd = managers[layout.Scope];
         List<PlanStep> steps = [];
         var units = layout.Units.Select(layout.UnitPath).Where(ServerInventory.IsOurs).ToList();
-        if (units.Count == 0)
+        var before = Adoption.Read(systemd, layout);
+        if (units.Count == 0 && before is null)
         {
             // A run that was cut short may have left just this to do: systemd has a unit in memory whose file is gone.
             if (layout.Units.Any(unit => !File.Exists(layout.UnitPath(unit)) && string.Equals(ServerInventory.LoadService(systemd, unit)?.Text("FragmentPath"), layout.UnitPath(unit), StringComparison.Ordinal)))
@@ -35,7 +36,6 @@ static class UninstallPlanner
             return steps;
         }
 
-        var before = Adoption.Read(systemd, layout);
         // A failed one has to be forgotten.
         if (!IsAtRest(layout.SocketUnit))
             steps.Add(UnitStep.Stop(systemd, layout.SocketUnit));
@@ -68,6 +68,7 @@ static class UninstallPlanner
         steps.AddRange(before?.Enable() ?? []);
         steps.Add(UnitStep.Reload(systemd));
         steps.AddRange(before?.Start() ?? []);
+        steps.AddRange(before?.Forget() ?? []);
         if (layout.Scope == P11KitServerScope.User && before is null)
             AddUnitDirectories(layout, steps);
         return steps;

@@ -91,7 +91,7 @@ sealed class EnvironmentFile
     public override string ToString() => string.Concat(pieces.Select(p => p.Text));
 
     // Quoted always, so that a shell that sources the file reads the same: a URI has semicolons.
-    static string Quote(string value)
+    internal static string Quote(string value)
     {
         var quoted = new StringBuilder("\"");
         foreach (var c in value)
