@@ -79,7 +79,7 @@ public sealed class ObjectTests(SandboxFixture sandbox)
     public void The_table_fits_its_terminal()
     {
         Fill("object-table");
-        var screen = sandbox.Run(SandboxFixture.ShellPath, "-NoProfile", "-Command", $"Get-Pkcs11Object -Uri 'pkcs11:token=object-table' -PinPath {PinFile("object-table", "123456")}").Succeeded();
+        var screen = sandbox.Run("env", "COLUMNS=100", SandboxFixture.ShellPath, "-NoProfile", "-Command", $"Get-Pkcs11Object -Uri 'pkcs11:token=object-table' -PinPath {PinFile("object-table", "123456")}").Succeeded();
         Assert.All(screen.Split('\n'), line => Assert.InRange(line.TrimEnd().Length, 0, 100));
         Assert.Contains("EC secp256r1", screen, StringComparison.Ordinal);
         Assert.Contains("CN=object", screen, StringComparison.Ordinal);
