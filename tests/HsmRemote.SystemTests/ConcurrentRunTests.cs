@@ -34,21 +34,22 @@ public sealed class ConcurrentRunTests(SandboxFixture sandbox)
     public void Instances_of_one_group_are_removed_at_the_same_time_and_the_group_goes_with_the_last()
     {
         const int Instances = 4, Rounds = 3;
-        var before = HostState.Of(sandbox);
-        var names = string.Join(", ", Enumerable.Range(1, Instances).Select(i => $"shared{i}"));
+        var before = HostState.Of(sandbox, "jointly");
+        var names = string.Join(", ", Enumerable.Range(1, Instances).Select(i => $"jointly{i}"));
         for (var round = 0; round < Rounds; round++)
         {
-            sandbox.HsmRemote($"foreach ($n in '{names.Replace(", ", "', '", StringComparison.Ordinal)}') {{ $null = Install-P11KitServer $n -Group shared-users }}").Succeeded();
+            sandbox.HsmRemote($"foreach ($n in '{names.Replace(", ", "', '", StringComparison.Ordinal)}') {{ $null = Install-P11KitServer $n -Group jointly-users }}").Succeeded();
             var script = $$"""
                 pids=()
                 for i in $(seq {{Instances}}); do
-                    {{SandboxFixture.ShellPath}} -NoProfile -NonInteractive -Command "Uninstall-P11KitServer shared$i" >/var/tmp/shared.$i 2>&1 &
+                    {{SandboxFixture.ShellPath}} -NoProfile -NonInteractive -Command "Uninstall-P11KitServer jointly$i" >/var/tmp/jointly.$i 2>&1 &
                     pids+=($!)
                 done
-                for i in $(seq {{Instances}}); do wait "${pids[$i - 1]}" || { echo "run $i failed"; cat /var/tmp/shared.$i; }; done
+                for i in $(seq {{Instances}}); do wait "${pids[$i - 1]}" || { echo "run $i failed"; cat /var/tmp/jointly.$i; }; done
                 """;
             Assert.Equal("", sandbox.Run(TimeSpan.FromMinutes(5), "", "bash", "-c", script).Succeeded());
-            HostState.IsAsBefore(before, sandbox);
+            HostState.IsAsBefore(before, sandbox, "jointly");
+            Assert.NotEqual(0, sandbox.Run("getent", "group", "jointly-users").ExitCode);
         }
     }
 

@@ -17,12 +17,15 @@ static class HostState
         """;
 
     /// <summary>One line for each thing.</summary>
-    internal static string[] Of(SandboxFixture sandbox) => sandbox.Shell(Script).Succeeded().Split('\n');
+    /// <param name="sandbox">The system.</param>
+    /// <param name="about">A name that all that matters has in it, where other tests change the system meanwhile.</param>
+    internal static string[] Of(SandboxFixture sandbox, string about = "") =>
+        [.. sandbox.Shell(Script).Succeeded().Split('\n').Where(line => line.Contains(about, StringComparison.Ordinal))];
 
     /// <summary>Fails unless nothing has changed.</summary>
-    internal static void IsAsBefore(string[] before, SandboxFixture sandbox)
+    internal static void IsAsBefore(string[] before, SandboxFixture sandbox, string about = "")
     {
-        var after = Of(sandbox);
+        var after = Of(sandbox, about);
         var difference = before.Except(after, StringComparer.Ordinal).Select(line => $"- {line}")
             .Concat(after.Except(before, StringComparer.Ordinal).Select(line => $"+ {line}"));
         Assert.Equal("", string.Join('\n', difference));

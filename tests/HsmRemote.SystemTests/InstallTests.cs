@@ -120,7 +120,7 @@ public sealed class InstallTests(SandboxFixture sandbox)
         sandbox.Shell("install -d -o daemon -g daemon -m 2750 /run/inst-found; mkdir /etc/inst-found /srv/inst-found").Succeeded();
         sandbox.WriteFile("/etc/systemd/system/inst-found.socket.d/10-mine.conf", "[Socket]\nBacklog=64\n");
         sandbox.WriteFile("/etc/systemd/system/inst-found@.service.d/10-mine.conf", "[Service]\nNice=5\n");
-        var before = HostState.Of(sandbox);
+        var before = HostState.Of(sandbox, "inst-found");
 
         sandbox.HsmRemote("Install-P11KitServer inst-found -SocketPath /run/inst-found/pkcs11").SucceededWithOne();
         sandbox.WriteFile("/etc/systemd/system/inst-found.socket.d/20-later.conf", "[Socket]\nBacklog=65\n");
@@ -136,7 +136,7 @@ public sealed class InstallTests(SandboxFixture sandbox)
         Assert.Equal("/srv/inst-found/one\n/srv/inst-found/one/three", sandbox.Shell("find /srv/inst-found -mindepth 1 -type d | sort").Succeeded());
 
         sandbox.HsmRemote("Uninstall-P11KitServer inst-found").SucceededWithOne();
-        HostState.IsAsBefore(before, sandbox);
+        HostState.IsAsBefore(before, sandbox, "inst-found");
         Assert.Equal("/srv/inst-found", sandbox.Shell("find /srv/inst-found").Succeeded());
     }
 
@@ -152,12 +152,12 @@ public sealed class InstallTests(SandboxFixture sandbox)
     [Fact]
     public void An_instance_that_does_not_remember_what_came_with_it_leaves_no_trace_either()
     {
-        var before = HostState.Of(sandbox);
+        var before = HostState.Of(sandbox, "inst-older");
         sandbox.HsmRemote("Install-P11KitServer inst-older").SucceededWithOne();
         sandbox.Shell("sed -i '/^Made=/d' /etc/systemd/system/inst-older.socket; systemctl daemon-reload").Succeeded();
         Assert.False(sandbox.HsmRemote("Install-P11KitServer inst-older").SucceededWithOne().GetProperty("Changed").GetBoolean());
         sandbox.HsmRemote("Uninstall-P11KitServer inst-older").SucceededWithOne();
-        HostState.IsAsBefore(before, sandbox);
+        HostState.IsAsBefore(before, sandbox, "inst-older");
     }
 
     [Theory]
@@ -167,11 +167,11 @@ public sealed class InstallTests(SandboxFixture sandbox)
     {
         sandbox.Shell("rm -rf /etc/inst-app").Succeeded();
         sandbox.WriteFile($"/etc/inst-app/{file}", content);
-        var before = HostState.Of(sandbox);
+        var before = HostState.Of(sandbox, "inst-app");
         var result = sandbox.HsmRemote("try { Install-P11KitServer inst-app -ErrorAction Stop } catch { $_.FullyQualifiedErrorId; \"$($_.CategoryInfo.Category)\" }").Succeeded();
         Assert.StartsWith("ConfigInUse,", result[0].GetString(), StringComparison.Ordinal);
         Assert.Equal("InvalidOperation", result[1].GetString());
-        HostState.IsAsBefore(before, sandbox);
+        HostState.IsAsBefore(before, sandbox, "inst-app");
     }
 
     [Fact]
