@@ -24,7 +24,7 @@ static class InstallPlanner
         if (takesOver)
             installed = adoption!.Before(installed!);
         InstanceRules.CheckUnitsAreFree(systemd, layout, adoption is not null);
-        if (adoption is null && !layout.Units.Select(layout.UnitPath).Any(ServerInventory.IsOurs))
+        if (adoption is null && !ServerInventory.HasOurs(layout))
             InstanceRules.CheckConfigIsFree(layout);
 
         var wanted = InstanceDecision.Of(spec, layout, installed, moving, systemd, reporter);

@@ -19,7 +19,7 @@ sealed record InstanceOrigin(IReadOnlyList<string> Made, IReadOnlyList<string> F
     internal static InstanceOrigin? Of(InstanceLayout layout, string socketPath, Adoption? adoption, IEnumerable<InstanceLayout> others)
     {
         var known = Read(layout);
-        if (known is null && layout.Units.Select(layout.UnitPath).Any(ServerInventory.IsOurs))
+        if (known is null && ServerInventory.HasOurs(layout))
             return null;
         List<string> ours = [.. known?.Made ?? [], .. others.SelectMany(other => Read(other)?.Made ?? [])];
         return new(

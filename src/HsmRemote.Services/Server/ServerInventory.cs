@@ -160,6 +160,9 @@ static class ServerInventory
 
     static bool IsEnabled(UnitProperties unit) => unit.Text("UnitFileState") is "enabled" or "enabled-runtime";
 
+    /// <summary>Whether any of an instance's units is one that we wrote.</summary>
+    internal static bool HasOurs(InstanceLayout layout) => layout.Units.Select(layout.UnitPath).Any(IsOurs);
+
     /// <summary>Whether a unit's file has our mark.</summary>
     internal static bool IsOurs(string unitPath) => HasMark(UnitFile.LinesOf(unitPath));
 

@@ -12,7 +12,7 @@ static class UninstallPlanner
     {
         var installed = ServerInventory.Find(managers[layout.Scope], layout.Name, reporter);
         // A run that was cut short may have removed a unit of ours that systemd has loaded still.
-        if (installed is { IsManaged: false } && !layout.Units.Select(layout.UnitPath).Any(ServerInventory.IsOurs) && !Adoption.Has(layout))
+        if (installed is { IsManaged: false } && !ServerInventory.HasOurs(layout) && !Adoption.Has(layout))
         {
             throw new HsmRemoteException(
                 "NotManaged", FailureKind.InvalidOperation, $"'{layout.Name}' was not installed by HsmRemote: its unit is {installed.UnitPath}.",
