@@ -38,6 +38,10 @@ sealed record ModuleEntry(string Name, IReadOnlyList<string> Files, IReadOnlyDic
     internal static ModuleEntry OfLibrary(string path) =>
         new(System.IO.Path.GetFileNameWithoutExtension(path), [], new Dictionary<string, string>(StringComparer.Ordinal) { ["module"] = path });
 
+    /// <summary>The module that p11-kit is configured with for a library, by whatever links; else the library alone.</summary>
+    internal static ModuleEntry OfLibrary(string path, IReadOnlyList<ModuleEntry> configured) =>
+        configured.FirstOrDefault(module => module.IsLibrary(path)) ?? OfLibrary(path);
+
     /// <summary>Whether it is this library, by whatever links.</summary>
     internal bool IsLibrary(string path) => Path is not null && string.Equals(FinalPath.Of(Path), FinalPath.Of(path), StringComparison.Ordinal);
 

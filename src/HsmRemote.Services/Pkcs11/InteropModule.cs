@@ -15,18 +15,17 @@ static class InteropModule
     /// <param name="module">The module, which has a library.</param>
     /// <param name="work">What to do; it may leave nothing behind.</param>
     /// <exception cref="Pkcs11ErrorException">A function failed.</exception>
-    /// <exception cref="UnmanagedException">The library cannot be loaded, or is no PKCS #11 module.</exception>
+    /// <exception cref="DllNotFoundException">The library cannot be loaded.</exception>
+    /// <exception cref="EntryPointNotFoundException">It is no PKCS #11 module.</exception>
     internal static T Use<T>(ModuleEntry module, Func<Pkcs11Library, T> work)
     {
         var path = module.Path!;
         lock (ModuleContents.Turn(path))
         {
-            // One reference more than Dispose gives back: some modules crash when they are unloaded.
-            NativeLibrary.TryLoad(path, out _);
+            // It stays loaded when Dispose gives its reference back: some modules crash when they are unloaded.
+            var native = NativeModule.Load(path);
             using var library = new Pkcs11Library(path);
-            var initialized = Initialize(library, module.Options.GetValueOrDefault("x-init-reserved"));
-            if (initialized is not CKR.CKR_CRYPTOKI_ALREADY_INITIALIZED)
-                Check(initialized, "C_Initialize");
+            var isOurs = native.Initialize(module.Options.GetValueOrDefault("x-init-reserved"));
             try
             {
                 return work(library);
@@ -34,22 +33,9 @@ static class InteropModule
             finally
             {
                 // Whoever initialised it before us still wants it.
-                if (initialized is CKR.CKR_OK)
-                    library.C_Finalize(0);
+                if (isOurs)
+                    native.Complete();
             }
-        }
-    }
-
-    static CKR Initialize(Pkcs11Library library, string? reserved)
-    {
-        var text = Marshal.StringToCoTaskMemUTF8(reserved);
-        try
-        {
-            return library.C_Initialize(new() { Flags = CKF.CKF_OS_LOCKING_OK, Reserved = text });
-        }
-        finally
-        {
-            Marshal.FreeCoTaskMem(text);
         }
     }
 

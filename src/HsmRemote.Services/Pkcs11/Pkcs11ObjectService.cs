@@ -45,13 +45,11 @@ sealed class Pkcs11ObjectService : IPkcs11ObjectService
         ProcessEnvironment.PassOn(query.Environment);
         if (token.SocketPath is { } socket)
             return ModuleReader.UseRemoteAsync(new RemoteAddress.UnixSocket(socket), ReadAsync, deadline);
+        if (token.ModulePath is { } isolated && query.Isolated)
+            return ServingProcess.UseLibraryAsync(isolated, ReadAsync, deadline);
         var configured = ModuleConfiguration.ReadAll(ModuleConfiguration.ThisProgram(), new NoReporter());
         if (token.ModulePath is { } path)
-        {
-            return query.Isolated
-                ? ServingProcess.UseLibraryAsync(path, ReadAsync, deadline)
-                : ReadModuleAsync(configured.FirstOrDefault(module => module.IsLibrary(path)) ?? ModuleEntry.OfLibrary(path), token, query, deadline);
-        }
+            return ReadModuleAsync(ModuleEntry.OfLibrary(path, configured), token, query, deadline);
 
         var remote = configured.FirstOrDefault(module => string.Equals(module.Name, token.Module, StringComparison.Ordinal))?.Remote;
         return ModuleReader.UseRemoteAsync(

@@ -130,9 +130,7 @@ sealed class Pkcs11TokenService : IPkcs11TokenService
                 $"There is: {string.Join(", ", configured.Select(m => m.Name))}. A library elsewhere is given by its path.", wanted);
         }
 
-        var path = Path.GetFullPath(wanted);
-        // The same library is often reached by a link too.
-        return [configured.FirstOrDefault(module => module.IsLibrary(path)) ?? ModuleEntry.OfLibrary(path)];
+        return [ModuleEntry.OfLibrary(Path.GetFullPath(wanted), configured)];
     }
 
     static async Task<ModuleContents> ReadSocketAsync(string path, Pkcs11TokenQuery query, IReporter reporter, CancellationToken cancellationToken)
