@@ -27,7 +27,7 @@ public sealed class ConcurrentRunTests(SandboxFixture sandbox)
         Assert.Equal($"/run/together-{number}", sandbox.Shell("ls -d /run/together-* /run/.hsmremote-together* 2>/dev/null || true").Succeeded());
         Assert.Equal("socket", sandbox.Run("stat", "-c", "%F", $"/run/together-{number}/p11").Succeeded());
         Assert.False(sandbox.HsmRemote("Install-P11KitServer together").SucceededWithOne().GetProperty("Changed").GetBoolean());
-        Assert.Equal("", sandbox.Shell("find /etc/together /etc/systemd/system -name '.*'").Succeeded());
+        Assert.Equal("", sandbox.Look("find /etc/together /etc/systemd/system -name '.*'"));
     }
 
     [Fact]

@@ -20,7 +20,7 @@ static class HostState
     /// <param name="sandbox">The system.</param>
     /// <param name="about">A name that all that matters has in it, where other tests change the system meanwhile.</param>
     internal static string[] Of(SandboxFixture sandbox, string about = "") =>
-        [.. sandbox.Shell(Script).Succeeded().Split('\n').Where(line => line.Contains(about, StringComparison.Ordinal))];
+        [.. sandbox.Look(Script).Split('\n').Where(line => line.Contains(about, StringComparison.Ordinal))];
 
     /// <summary>Fails unless nothing has changed.</summary>
     internal static void IsAsBefore(string[] before, SandboxFixture sandbox, string about = "")

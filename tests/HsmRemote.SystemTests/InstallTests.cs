@@ -109,7 +109,7 @@ public sealed class InstallTests(SandboxFixture sandbox)
 
         Assert.True(sandbox.HsmRemote("Uninstall-P11KitServer inst-gone").SucceededWithOne().GetProperty("Changed").GetBoolean());
 
-        Assert.Equal("", sandbox.Shell("find /etc /run /var/lib/systemd -name '*inst-gone*'").Succeeded());
+        Assert.Equal("", sandbox.Look("find /etc /run /var/lib/systemd -name '*inst-gone*'"));
         Assert.NotEqual(0, sandbox.Run("getent", "group", "inst-gone-users").ExitCode);
         Assert.Equal("", sandbox.Shell("(systemctl list-units --all --plain --no-legend; systemctl list-unit-files --plain --no-legend) | grep inst-gone || true").Succeeded());
         Assert.False(sandbox.HsmRemote("Uninstall-P11KitServer inst-gone").SucceededWithOne().GetProperty("Changed").GetBoolean());
@@ -255,7 +255,7 @@ public sealed class InstallTests(SandboxFixture sandbox)
         var result = sandbox.HsmRemote($$"""try { {{command}} -ErrorAction Stop } catch { $_.FullyQualifiedErrorId; "$($_.CategoryInfo.Category)"; $_.Exception.Message }""").Succeeded();
         Assert.StartsWith($"{errorId},", result[0].GetString(), StringComparison.Ordinal);
         Assert.NotEqual("NotSpecified", result[1].GetString());
-        Assert.Equal("", sandbox.Shell("find /etc /run -name 'inst-bad*'").Succeeded());
+        Assert.Equal("", sandbox.Look("find /etc /run -name 'inst-bad*'"));
     }
 
     [Fact]
@@ -353,7 +353,7 @@ public sealed class InstallTests(SandboxFixture sandbox)
         Assert.Equal("inst-heirs:x:7002:", sandbox.Run("getent", "group", "inst-heirs").Succeeded());
         sandbox.HsmRemote("Uninstall-P11KitServer inst-heir2").SucceededWithOne();
         Assert.NotEqual(0, sandbox.Run("getent", "group", "inst-heirs").ExitCode);
-        Assert.Equal("", sandbox.Shell("find /etc -name 'inst-heir*'").Succeeded());
+        Assert.Equal("", sandbox.Look("find /etc -name 'inst-heir*'"));
     }
 
     [Fact]

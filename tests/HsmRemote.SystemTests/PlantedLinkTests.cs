@@ -63,7 +63,7 @@ public sealed class PlantedLinkTests(SandboxFixture sandbox)
         sandbox.Run("ln", "-s", "/opt/plant-drop", "/etc/systemd/system/plant-drop.socket.d").Succeeded();
         sandbox.HsmRemote("Uninstall-P11KitServer plant-drop").SucceededWithOne();
         sandbox.Run("test", "-f", "/opt/plant-drop/precious.conf").Succeeded();
-        Assert.Equal("", sandbox.Shell("find /etc -name '*plant-drop*'").Succeeded());
+        Assert.Equal("", sandbox.Look("find /etc -name '*plant-drop*'"));
     }
 
     [Theory]
@@ -76,7 +76,7 @@ public sealed class PlantedLinkTests(SandboxFixture sandbox)
         var result = sandbox.HsmRemote("Install-P11KitServer plant-dir");
         Assert.Equal(1, result.ExitCode);
         Assert.Contains(why, result.StdErr, StringComparison.Ordinal);
-        Assert.Equal("", sandbox.Shell("find /etc/plant-dir /etc/systemd/system /run -mindepth 1 -name '*plant-dir*'").Succeeded());
+        Assert.Equal("", sandbox.Look("find /etc/plant-dir /etc/systemd/system /run -mindepth 1 -name '*plant-dir*'"));
     }
 
     [Fact]
