@@ -184,6 +184,9 @@ public sealed record P11KitServerSpec
     /// <summary>The group that a peer has to have as its primary one, for Daemon; empty: any.</summary>
     public string? PeerGroup { get; init; }
 
+    /// <summary>The name that the instance has had so far, and is not to have any more; null: it keeps its name.</summary>
+    public string? FormerName { get; init; }
+
     /// <summary>Whether an instance that something else installed is taken over.</summary>
     public bool Adopt { get; init; }
 

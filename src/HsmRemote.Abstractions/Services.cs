@@ -120,6 +120,9 @@ public interface IP11KitServerService
     /// <exception cref="HsmRemoteException">The caller is not root.</exception>
     void RequireRoot();
 
+    /// <summary>Whose instance is meant when nobody said: the machine's, unless only the caller has one of the names.</summary>
+    P11KitServerScope ScopeOf(IReadOnlyList<string> names);
+
     /// <summary>Fails unless the caller may change an instance: root any, and others their own.</summary>
     /// <param name="name">The instance, which need not be there.</param>
     /// <param name="scope">Whose it is; null: the one that there is.</param>

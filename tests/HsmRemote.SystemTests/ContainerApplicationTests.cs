@@ -34,9 +34,10 @@ public sealed class ContainerApplicationTests(SandboxFixture sandbox)
             ssh-keygen -q -t ed25519 -N '' -f host
             ssh-keygen -D {{ContainerHost.Client}} >/root/.ssh/authorized_keys
             chmod 600 /root/.ssh/authorized_keys
+            # It goes into the background before it listens, so ssh tries again, once a second.
             /usr/sbin/sshd -p 2222 -h /tmp/host -o ListenAddress=127.0.0.1 -o UsePAM=no -o PasswordAuthentication=no -E /tmp/log
             printf '#!/bin/sh\necho {{token.Pin}}\n' >ask; chmod +x ask
-            SSH_ASKPASS=/tmp/ask SSH_ASKPASS_REQUIRE=force ssh -p 2222 -o StrictHostKeyChecking=no -o PKCS11Provider={{ContainerHost.Client}} 127.0.0.1 'echo in as $(id -un)'
+            SSH_ASKPASS=/tmp/ask SSH_ASKPASS_REQUIRE=force ssh -p 2222 -o ConnectionAttempts=60 -o StrictHostKeyChecking=no -o PKCS11Provider={{ContainerHost.Client}} 127.0.0.1 'echo in as $(id -un)'
             cat log
             """).Succeeded();
         Assert.Contains("in as root", result, StringComparison.Ordinal);
@@ -65,10 +66,16 @@ public sealed class ContainerApplicationTests(SandboxFixture sandbox)
             gnutls-serv --echo --port 5556 --x509keyfile /work/server.key --x509certfile /work/server.pem --x509cafile /work/device.pem --require-client-cert --verify-client-cert >log 2>&1 &
             server=$!
             for i in $(seq 300); do grep -q 15B4 /proc/net/tcp && break; sleep 0.1; done
-            { echo hello; sleep 1; } | GNUTLS_PIN={{token.Pin}} gnutls-cli --provider {{ContainerHost.Client}} --x509cafile /work/server.pem \
-                --x509certfile 'pkcs11:token=app-tls;object=key;type=cert' --x509keyfile 'pkcs11:token=app-tls;object=key;type=private' -p 5556 localhost 2>&1
+            # It stays until it has its answer, or has ended.
+            talk() {
+                log=$1; shift; : >$log
+                { echo hello; for i in $(seq 300); do grep -Eqx 'hello|\*\*\* .*' $log && break; sleep 0.1; done; } | gnutls-cli --x509cafile /work/server.pem -p 5556 "$@" localhost >$log 2>&1 || code=$?
+                cat $log; return ${code:-0}
+            }
+            export GNUTLS_PIN={{token.Pin}}
+            talk with --provider {{ContainerHost.Client}} --x509certfile 'pkcs11:token=app-tls;object=key;type=cert' --x509keyfile 'pkcs11:token=app-tls;object=key;type=private'
             echo --- without the key
-            { echo hello; sleep 1; } | gnutls-cli --x509cafile /work/server.pem -p 5556 localhost 2>&1 || true
+            talk without || true
             kill $server; echo --- the server; cat log
             """, "--volume /run/app-tls-work:/work:ro").Succeeded();
         var parts = result.Split("--- ");

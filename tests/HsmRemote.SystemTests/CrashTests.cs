@@ -146,3 +146,18 @@ public sealed class AdoptCrashTests : CrashTests
     [InlineData(SetUp, "Install-P11KitServer crash -Adopt -Mode PerConnection")]
     public Task A_run_that_is_killed_leaves_old_or_new_and_the_next_one_finishes_it(string setUp, string command) => KillAtEachCallAsync(setUp, command);
 }
+
+/// <summary>An instance that gets another name.</summary>
+public sealed class RenameCrashTests : CrashTests
+{
+    const string SetUp = "Install-P11KitServer crash -Group crash-users -MaxConnections 9 -TargetUri pkcs11:token=old";
+    const string Renamed = "Install-P11KitServer crash2 -FormerName crash";
+
+    [Theory]
+    [InlineData(SetUp, Renamed)]
+    public Task A_run_that_is_killed_leaves_old_or_new_and_the_next_one_finishes_it(string setUp, string command) => KillAtEachCallAsync(setUp, command);
+
+    [Theory]
+    [InlineData(SetUp, Renamed)]
+    public Task A_run_in_which_a_call_fails_changes_nothing(string setUp, string command) => FailAtEachCallAsync(setUp, command);
+}

@@ -45,7 +45,7 @@ public sealed class ForwardTests(TwoHosts hosts) : IClassFixture<TwoHosts>
 
         // The other end is killed with all that it had: what it leaves is stale.
         hosts.Far.Shell($"pkill -KILL -f -- '-- [h]old {Socket}'; pkill -KILL -x sshd; test -S {Socket}").Succeeded();
-        hosts.Far.Shell("/usr/sbin/sshd -o PidFile=/run/sshd.pid").Succeeded();
+        hosts.StartSshd();
         hosts.UntilTokenIsSeen(list);
         var test = hosts.HsmRemote("Test-P11SocketForward away").SucceededWithOne();
         Assert.True(test.GetProperty("Succeeded").GetBoolean(), test.ToString());
@@ -131,7 +131,8 @@ public sealed class ForwardTests(TwoHosts hosts) : IClassFixture<TwoHosts>
         Cause("Test-P11SocketForward ladder", "FarSideUnreachable", "RemoteEnd");
 
         // Another machine answers in its place.
-        hosts.Far.Shell("ssh-keygen -q -t ed25519 -N '' -f /run/other_key; /usr/sbin/sshd -p 2210 -o HostKey=/run/other_key -o PidFile=/run/sshd2210.pid").Succeeded();
+        hosts.Far.Shell("ssh-keygen -q -t ed25519 -N '' -f /run/other_key").Succeeded();
+        hosts.RunSshd(2210, "-o HostKey=/run/other_key -o PidFile=/run/sshd2210.pid");
         hosts.Near.Shell("systemctl restart p11-forward-ladder").Succeeded();
         Cause("Test-P11SocketForward ladder", "HostKeyChanged", "RemoteEnd");
         Error(forward, "HostKeyChanged", "ssh-keygen -f");
@@ -237,7 +238,7 @@ public sealed class ForwardTests(TwoHosts hosts) : IClassFixture<TwoHosts>
         hosts.StartSshd(2211, "-o AllowStreamLocalForwarding=no");
         hosts.StartSshd(2212, "-o DisableForwarding=yes");
         hosts.StartSshd(2213, "-o PubkeyAuthentication=no");
-        hosts.Far.Shell("/usr/sbin/sshd -p 2214").Succeeded();
+        hosts.RunSshd(2214);
         Error($"New-P11SocketForward edge {Far} -Port 2211 -ForwardName bad", "ForwardingNotAllowed", "AllowStreamLocalForwarding");
         Error($"New-P11SocketForward edge {Far} -Port 2212 -ForwardName bad", "ForwardingNotAllowed", "DisableForwarding");
         Error($"New-P11SocketForward edge {Far} -Port 2213 -ForwardName bad", "FarSideDeniesLogin", "BatchMode");

@@ -32,8 +32,8 @@ sealed class Interference : IAsyncDisposable
 
     const string ResetScript = $"""
         export XDG_RUNTIME_DIR=/run/user/0
-        for whose in --system --user; do systemctl $whose stop {Name}.socket {Name}.service '{Name}@*' system-{Name}.slice app-{Name}.slice 2>/dev/null || true; done
-        rm -rf /etc/systemd/system /etc/{Name} /run/{Name}* /run/.hsmremote-* /root/.config/systemd /root/.config/{Name} /run/user/0/{Name}* /run/user/0/.hsmremote-*
+        for whose in --system --user; do systemctl $whose stop '{Name}*' 'system-{Name}*.slice' 'app-{Name}*.slice' 2>/dev/null || true; done
+        rm -rf /etc/systemd/system /etc/{Name}* /run/{Name}* /run/.hsmremote-* /root/.config/systemd /root/.config/{Name} /run/user/0/{Name}* /run/user/0/.hsmremote-*
         tar -xpf /opt/before.tar -C /
         for whose in --system --user; do systemctl $whose daemon-reload; systemctl $whose reset-failed; done
         systemctl start $(cat /opt/started)

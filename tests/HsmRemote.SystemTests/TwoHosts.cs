@@ -52,7 +52,7 @@ public sealed class TwoHosts : IAsyncLifetime
     internal void StartSshd(int port, string options = "")
     {
         _ = Token;
-        Far.Shell($"/usr/sbin/sshd -p {port} {options}").Succeeded();
+        RunSshd(port, options);
         Near.Shell($"echo \"[{FarAddress}]:{port} $(cut -d' ' -f2- <<<'{HostKey()}')\" >>/root/.ssh/known_hosts").Succeeded();
     }
 
@@ -116,7 +116,18 @@ public sealed class TwoHosts : IAsyncLifetime
     }
 
     /// <summary>Starts the sshd that all forwards but those of <see cref="StartSshd(int, string)"/> reach.</summary>
-    internal void StartSshd() => Far.Shell("mkdir -p /run/sshd; rm -f /run/nologin; /usr/sbin/sshd -o PidFile=/run/sshd.pid").Succeeded();
+    internal void StartSshd()
+    {
+        Far.Shell("mkdir -p /run/sshd; rm -f /run/nologin").Succeeded();
+        RunSshd(22, "-o PidFile=/run/sshd.pid");
+    }
+
+    /// <summary>Starts an sshd on the far side whose key nobody is told. It goes into the background before it listens.</summary>
+    internal void RunSshd(int port, string options = "")
+    {
+        Far.Shell($"/usr/sbin/sshd -p {port} {options}").Succeeded();
+        Far.WaitFor($"grep -q ':{port:X4} 00000000:0000 0A' /proc/net/tcp");
+    }
 
     static string Id(SandboxFixture sandbox) => sandbox.Outside("").Split('/')[2];
 }

@@ -19,6 +19,7 @@ static class InstallPlanner
         // Of the other scope, and the caller's to remove: it moves here.
         var other = new InstanceLayout(spec.Name, layout.Scope == P11KitServerScope.System ? P11KitServerScope.User : P11KitServerScope.System);
         var moving = Caller.IsRoot ? same.Find(s => s.Scope == other.Scope && s.IsManaged) : null;
+        var renaming = Renaming.Of(servers, spec, layout, installed, reporter);
         var adoption = Adoption.Of(systemd, layout, installed, spec.Adopt);
         var takesOver = adoption is not null && installed is { IsManaged: false };
         if (takesOver)
@@ -27,8 +28,9 @@ static class InstallPlanner
         if (adoption is null && !ServerInventory.HasOurs(layout))
             InstanceRules.CheckConfigIsFree(layout);
 
-        var wanted = InstanceDecision.Of(spec, layout, installed, moving, systemd, reporter);
-        InstanceRules.CheckSocketPath(wanted.SocketPath, spec.Name, servers, own: UnitFile.ValueOf(layout.SocketUnitPath, "ListenStream"));
+        var wanted = InstanceDecision.Of(spec, layout, installed ?? renaming?.At(layout), moving, renaming?.From ?? (moving is null ? null : other), systemd, reporter);
+        InstanceRules.CheckSocketPath(
+            wanted.SocketPath, spec.Name, renaming?.Others(servers) ?? servers, own: UnitFile.ValueOf(layout.SocketUnitPath, "ListenStream") ?? renaming?.Former?.SocketPath);
         wanted = wanted with { Origin = InstanceOrigin.Of(layout, wanted.SocketPath, adoption, servers.Except(same).Where(s => s.IsManaged).Select(s => new InstanceLayout(s.Name, s.Scope))) };
         var newGroup = layout.Scope == P11KitServerScope.System && Accounts.FindGroup(wanted.Group) is null;
         var groupId = spec.GroupId ?? (newGroup ? InstanceGroup.IdOf(layout, wanted.Group) : null);
@@ -41,13 +43,13 @@ static class InstallPlanner
         var target = spec.TargetUri is null ? null : TargetUriPolicy.Apply(spec.TargetUri, reporter);
 
         var packages = await PackagePlanner.PlanAsync(spec, reporter, cancellationToken);
-        var config = TargetFile.Read(spec.Name, layout.ConfigPath);
+        var config = TargetFile.Read(spec.Name, layout.ConfigPath, former: renaming?.From.ConfigPath);
         var p11Kit = P11KitInstallation.Command(isToBeInstalled: packages is not null);
         var form = InstanceForm.Of(
             wanted, p11Kit, () => P11KitInstallation.CanBeActivated(packages is not null), config.OtherVariables, SandboxDirectives.For(wanted.Sandbox, layout.Scope, reporter));
         if (takesOver)
             AdoptedService.WarnOfRest(systemd, installed!, adoption!, form, reporter);
-        InstanceRules.CheckForm(wanted, form, systemd.Load(layout.Service), installed?.SocketPath);
+        InstanceRules.CheckForm(wanted, form, systemd.Load(layout.Service), (installed ?? renaming?.Former)?.SocketPath);
         var unitSteps = form.Units.Select(unit => Ensure(layout, unit.Key, unit.Value)).OfType<PlanStep>().ToList();
         if (unitSteps.Count > 0)
         {
@@ -63,8 +65,8 @@ static class InstallPlanner
         bool Changes(string unit) => gone.Contains(unit, StringComparer.Ordinal)
             || unitSteps.Exists(s => string.Equals(s.Change.Target, layout.UnitPath(unit), StringComparison.Ordinal));
         // No target given: one that is there stays, and a new file exposes nothing.
-        var retarget = target is not null || !config.Exists || (takesOver && !HasItsTargetIn(layout.ConfigPath, installed!))
-            ? config.Retarget(target ?? (moving ?? installed)?.TargetUri ?? [], layout.Scope)
+        var retarget = target is null && config.Copy() is { } copy ? copy
+            : target is not null || !config.Exists || (takesOver && !HasItsTargetIn(layout.ConfigPath, installed!)) ? config.Retarget(target ?? (moving ?? installed)?.TargetUri ?? [], layout.Scope)
             : null;
 
         List<PlanStep> steps = [];
@@ -79,6 +81,8 @@ static class InstallPlanner
                 steps.Add(retarget);
         }
 
+        if (renaming is not null)
+            UninstallPlanner.AddStops(systemd, renaming.From, null, steps);
         // What runs keeps what it was started with; stopped under its old configuration, a socket takes its old path with it.
         var socketStops = IsRunning(systemd, layout.SocketUnit) && Changes(layout.SocketUnit);
         // A service has read its target when it was started, and holds the socket that it was given.
@@ -96,7 +100,7 @@ static class InstallPlanner
 
         // What tells of the old form goes after it, and the units come before what belongs to them: a run that was cut short
         // is found, and finished by the next.
-        RemoveOldForm(managers, wanted, form, installed, InstanceGroup.Owned(layout), newGroup, steps, reporter);
+        RemoveOldForm(managers, wanted, form, installed, renaming?.From ?? layout, InstanceGroup.Owned(layout), newGroup, steps, reporter);
         AddDirectories(layout.UnitDirectory, steps);
         steps.AddRange(unitSteps);
         // Drop-ins that were there before an instance was taken over come back with its units.
@@ -114,11 +118,17 @@ static class InstallPlanner
         if (retarget is not null && !takesOver)
             steps.Add(retarget);
 
+        if (renaming is not null)
+        {
+            renaming.AddDropIns(layout, form.Units.Keys, steps, reporter);
+            UninstallPlanner.AddRenamed(systemd, renaming, wanted, steps, reporter);
+        }
+
         // Before the reload: systemd 257 takes a link that it has not seen for units that have changed.
         var enables = systemd.FileState(form.Listener) is not "enabled";
         if (enables)
             steps.Add(UnitStep.Enable(systemd, form.Listener));
-        if (unitSteps.Count + gone.Count > 0 || enables || layout.Units.Any(unit => ServerInventory.LoadService(systemd, unit)?.Flag("NeedDaemonReload") is true))
+        if (unitSteps.Count + gone.Count > 0 || enables || (spec.FormerName is { } former && UninstallPlanner.IsRemembered(systemd, new InstanceLayout(former, layout.Scope))) || layout.Units.Any(unit => ServerInventory.LoadService(systemd, unit)?.Flag("NeedDaemonReload") is true))
             steps.Add(UnitStep.Reload(systemd));
         var listenerStops = string.Equals(form.Listener, layout.SocketUnit, StringComparison.Ordinal) ? socketStops : serviceStops;
         if (listenerStops || !IsRunning(systemd, form.Listener))
@@ -153,7 +163,7 @@ static class InstallPlanner
             MaxConnections = uint.TryParse(Written("MaxConnections"), out var most) ? most : installed.MaxConnections,
         };
         var silent = new NoReporter();
-        var wanted = InstanceDecision.Of(new P11KitServerSpec { Name = installed.Name }, layout, written, null, systemd, silent) with { Origin = InstanceOrigin.Read(layout) };
+        var wanted = InstanceDecision.Of(new P11KitServerSpec { Name = installed.Name }, layout, written, null, null, systemd, silent) with { Origin = InstanceOrigin.Read(layout) };
         var form = InstanceForm.Of(
             wanted, P11KitInstallation.Command(), () => P11KitInstallation.CanBeActivated(),
             TargetFile.Read(installed.Name, layout.ConfigPath).OtherVariables, SandboxDirectives.For(wanted.Sandbox, layout.Scope, silent));
@@ -173,7 +183,7 @@ static class InstallPlanner
 
     /// <summary>A socket directory and a group that the instance had, and has no more.</summary>
     static void RemoveOldForm(
-        SystemdManagers managers, InstanceState wanted, InstanceForm form, P11KitServer? installed, string? ownedGroup, bool newGroup, List<PlanStep> steps, IReporter reporter)
+        SystemdManagers managers, InstanceState wanted, InstanceForm form, P11KitServer? installed, InstanceLayout from, string? ownedGroup, bool newGroup, List<PlanStep> steps, IReporter reporter)
     {
         var layout = wanted.Layout;
         if (installed is { IsManaged: true, SocketPath: { } old } && !SamePath.Is(old, wanted.SocketPath))
@@ -182,8 +192,8 @@ static class InstallPlanner
             UninstallPlanner.AddSocketDirectories(origin.MadeAbove(old).Where(made => !wanted.SocketPath.StartsWith($"{made}/", StringComparison.Ordinal)), old, steps);
         }
         // What the service's account had as its own: as root, systemd would follow the links in it.
-        else if (string.Equals(form.Listener, layout.SocketUnit, StringComparison.Ordinal) && ServerInventory.IsOurs(layout.UnitPath(layout.Service))
-            && UnitFile.ValueOf(layout.UnitPath(layout.Service), "RuntimeDirectory") is not null && Path.GetDirectoryName(wanted.SocketPath)! is var own
+        else if (string.Equals(form.Listener, layout.SocketUnit, StringComparison.Ordinal) && ServerInventory.IsOurs(from.UnitPath(from.Service))
+            && UnitFile.ValueOf(from.UnitPath(from.Service), "RuntimeDirectory") is not null && Path.GetDirectoryName(wanted.SocketPath)! is var own
             && FileStatus.TryReadLink(own, out var status) == 0 && status.UserId != (layout.UserId ?? 0))
         {
             steps.Add(new RemoveDirectoryStep(own, isRequired: true));

@@ -16,11 +16,12 @@ static class InstanceDecision
     /// <param name="layout">The instance.</param>
     /// <param name="installed">The instance as it is there.</param>
     /// <param name="moving">The instance of the other scope that this one replaces.</param>
+    /// <param name="from">Where the instance is so far, when it is of that scope, or gets another name.</param>
     /// <param name="systemd">The systemd that it is for.</param>
     /// <param name="reporter">Told what an administrator may not expect.</param>
     /// <exception cref="HsmRemoteException">What was given does not fit together.</exception>
     internal static InstanceState Of(
-        P11KitServerSpec spec, InstanceLayout layout, P11KitServer? installed, P11KitServer? moving, ISystemdManager systemd, IReporter reporter)
+        P11KitServerSpec spec, InstanceLayout layout, P11KitServer? installed, P11KitServer? moving, InstanceLayout? from, ISystemdManager systemd, IReporter reporter)
     {
         var mode = spec.Mode ?? installed?.Mode ?? moving?.Mode ?? P11KitServerMode.PerConnection;
         var isUser = layout.Scope == P11KitServerScope.User;
@@ -55,7 +56,7 @@ static class InstanceDecision
             ?? "root",
             SandboxRequest.Of(spec, adopted is not null
                 ? AdoptedService.RequestOf(spec, layout, systemd, adopted, reporter)
-                : SandboxRequest.Installed(moving is null ? [layout] : [layout, new InstanceLayout(spec.Name, moving.Scope)])))
+                : SandboxRequest.Installed(from is null ? [layout] : [layout, from])))
         {
             Mode = mode,
             // A daemon that is to run as somebody else makes a socket of that account's.

@@ -38,10 +38,17 @@ static class InstanceGroup
             ? (name, id) : null;
 
     /// <summary>What becomes of the group when the instance has no use for it: it goes, or another instance inherits it, or it stays.</summary>
-    internal static PlanStep? Release(ISystemdManager systemd, InstanceLayout layout, string name, IReporter reporter)
+    /// <param name="systemd">The systemd of the machine.</param>
+    /// <param name="layout">The instance.</param>
+    /// <param name="name">The group.</param>
+    /// <param name="reporter">Told why it stays.</param>
+    /// <param name="successor">What the instance is from now on, when it gets another name.</param>
+    internal static PlanStep? Release(ISystemdManager systemd, InstanceLayout layout, string name, IReporter reporter, InstanceState? successor = null)
     {
         if (Accounts.FindGroup(name) is not { } group)
             return null;
+        if (string.Equals(successor?.Group, name, StringComparison.Ordinal))
+            return InstallPlanner.Ensure(successor!.Layout.SysusersPath, SysusersFile(successor.Layout.Name, name, group.Id), layout.Scope);
         var heir = ServerInventory.List(systemd, reporter).FirstOrDefault(s =>
             s.IsManaged && string.Equals(s.Group, name, StringComparison.Ordinal) && !string.Equals(s.Name, layout.Name, StringComparison.Ordinal));
         if (heir is not null)

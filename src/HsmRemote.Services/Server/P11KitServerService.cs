@@ -18,6 +18,10 @@ sealed class P11KitServerService(IPkcs11TokenService tokens) : IP11KitServerServ
         }
     }
 
+    public P11KitServerScope ScopeOf(IReadOnlyList<string> names) =>
+        names.Any(name => ServerInventory.ServiceUnits(P11KitServerScope.User, name).Any())
+        && !(Caller.IsRoot && names.Any(name => ServerInventory.ServiceUnits(P11KitServerScope.System, name).Any())) ? P11KitServerScope.User : P11KitServerScope.System;
+
     public void RequireRights(string name, P11KitServerScope? scope)
     {
         if (ScopeOf(name, scope) == P11KitServerScope.System)

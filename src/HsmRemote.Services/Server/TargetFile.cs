@@ -13,15 +13,17 @@ sealed class TargetFile : ITargetPlace
     readonly string instance;
     readonly string variable;
     readonly FileImage? image;
+    readonly FileImage? model;
     readonly EnvironmentFile environment;
 
-    TargetFile(string instance, string path, string variable, FileImage? image)
+    TargetFile(string instance, string path, string variable, FileImage? image, FileImage? model)
     {
         this.instance = instance;
         this.variable = variable;
         Path = path;
         this.image = image;
-        environment = EnvironmentFile.Parse(image is null ? "" : Encoding.UTF8.GetString(image.Content));
+        this.model = image ?? model;
+        environment = EnvironmentFile.Parse(this.model is { } read ? Encoding.UTF8.GetString(read.Content) : "");
     }
 
     internal string Path { get; }
@@ -39,12 +41,16 @@ sealed class TargetFile : ITargetPlace
     IEnumerable<string> Words =>
         (environment[variable] ?? "").Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries);
 
+    /// <param name="instance">The instance.</param>
+    /// <param name="path">The file.</param>
+    /// <param name="variable">The variable that holds the target.</param>
+    /// <param name="former">Where the file is so far, of an instance that gets another name.</param>
     /// <exception cref="HsmRemoteException">The caller may not read it.</exception>
-    internal static TargetFile Read(string instance, string path, string variable = InstanceLayout.TargetVariable)
+    internal static TargetFile Read(string instance, string path, string variable = InstanceLayout.TargetVariable, string? former = null)
     {
         try
         {
-            return new(instance, path, variable, AtomicFile.Read(path));
+            return new(instance, path, variable, AtomicFile.Read(path), former is null ? null : AtomicFile.Read(former));
         }
         catch (UnauthorizedAccessException e)
         {
@@ -63,6 +69,9 @@ sealed class TargetFile : ITargetPlace
 
     public IReadOnlyList<PlanStep> Steps(IReadOnlyList<Pkcs11Uri> target, P11KitServerScope scope) => Retarget(target, scope) is { } step ? [step] : [];
 
+    /// <summary>The step that makes the file as it was where it was so far; null when it is there, or nowhere.</summary>
+    internal PlanStep? Copy() => image is null && model is not null ? new WriteFileStep(Path, null, model) : null;
+
     /// <summary>The step that makes this the target, or null when it is. Comments and other variables stay.</summary>
     /// <exception cref="HsmRemoteException">What the file says depends on systemd's version.</exception>
     internal PlanStep? Retarget(IReadOnlyList<Pkcs11Uri> target, P11KitServerScope scope = P11KitServerScope.System)
@@ -78,13 +87,13 @@ sealed class TargetFile : ITargetPlace
                 "Remove the backslash and run the command again.", Path);
         }
 
-        var before = image is null
+        var before = model is null
             ? EnvironmentFile.Parse(
                 "# The tokens that this instance exposes: PKCS #11 URIs, separated by spaces. None: nothing is exposed.\n"
                 + $"{Mark}, and checks what it writes.\n")
             : environment;
         var after = FileImage.Ours(before.With(variable, wanted).ToString(), scope);
-        return new WriteFileStep(Path, image, image is null ? after : image.With(after.Content));
+        return new WriteFileStep(Path, image, model is null ? after : model.With(after.Content));
     }
 
     HsmRemoteException Malformed(string error) => new(

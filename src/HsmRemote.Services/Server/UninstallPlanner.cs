@@ -30,34 +30,19 @@ static class UninstallPlanner
         var before = Adoption.Read(systemd, layout);
         if (units.Count == 0 && before is null)
         {
-            // A run that was cut short may have left just this to do: systemd has a unit in memory whose file is gone.
-            if (layout.Units.Any(unit => !File.Exists(layout.UnitPath(unit)) && string.Equals(ServerInventory.LoadService(systemd, unit)?.Text("FragmentPath"), layout.UnitPath(unit), StringComparison.Ordinal)))
+            // A run that was cut short may have left just this to do.
+            if (IsRemembered(systemd, layout))
                 steps.Add(UnitStep.Reload(systemd));
             return steps;
         }
 
-        // A failed one has to be forgotten.
-        if (!IsAtRest(layout.SocketUnit))
-            steps.Add(UnitStep.Stop(systemd, layout.SocketUnit));
-        if (!IsAtRest(layout.Service))
-            steps.Add(UnitStep.Stop(systemd, layout.Service, returns: systemd.Load(layout.SocketUnit) is null));
-        EndConnections(systemd, layout, steps);
-        steps.AddRange(new[] { layout.SocketUnit, layout.Service }
-            .Where(unit => systemd.FileState(unit) is "enabled" && before?.WasEnabled(unit) is not true).Select(unit => UnitStep.Disable(systemd, unit)));
-
-        if (InstanceGroup.Owned(layout) is { } owned && InstanceGroup.Release(systemd, layout, owned, reporter) is { } release)
-            steps.Add(release);
-        var origin = InstanceOrigin.Read(layout);
-        var made = origin ?? InstanceOrigin.Assumed(layout, installed?.SocketPath);
-        if (units.Count > 0 && installed?.SocketPath is { } socketPath && made.MadeAbove(socketPath).ToList() is [var directory, ..] above && !IsMounted(directory, layout, reporter))
-            AddSocketDirectories(above, socketPath, steps);
+        AddStops(systemd, layout, before, steps);
+        AddGroup(systemd, layout, null, steps, reporter);
         // The units go last: as long as one is there, a run that was cut short is found and finished by the next.
+        if (units.Count > 0)
+            AddSocketDirectories(layout, installed?.SocketPath, null, steps, reporter);
         if (before is null)
-        {
-            AddConfiguration(layout, made, steps, reporter);
-            foreach (var unit in units)
-                AddDropIns(unit, origin, steps, reporter);
-        }
+            AddFiles(layout, steps, reporter);
         else
         {
             // Drop-ins were there before, or were made for what comes back as well.
@@ -72,8 +57,60 @@ static class UninstallPlanner
         if (layout.Scope == P11KitServerScope.User && before is null)
             AddUnitDirectories(layout, steps);
         return steps;
+    }
+
+    /// <summary>Whether systemd has a unit in memory whose file is gone.</summary>
+    internal static bool IsRemembered(ISystemdManager systemd, InstanceLayout layout) => layout.Units.Any(unit =>
+        !File.Exists(layout.UnitPath(unit)) && string.Equals(ServerInventory.LoadService(systemd, unit)?.Text("FragmentPath"), layout.UnitPath(unit), StringComparison.Ordinal));
+
+    /// <summary>Stops what runs, ends the connections, and has nothing start with the machine.</summary>
+    internal static void AddStops(ISystemdManager systemd, InstanceLayout layout, Adoption? before, List<PlanStep> steps)
+    {
+        // A failed one has to be forgotten.
+        if (!IsAtRest(layout.SocketUnit))
+            steps.Add(UnitStep.Stop(systemd, layout.SocketUnit));
+        if (!IsAtRest(layout.Service))
+            steps.Add(UnitStep.Stop(systemd, layout.Service, returns: systemd.Load(layout.SocketUnit) is null));
+        EndConnections(systemd, layout, steps);
+        steps.AddRange(new[] { layout.SocketUnit, layout.Service }
+            .Where(unit => systemd.FileState(unit) is "enabled" && before?.WasEnabled(unit) is not true).Select(unit => UnitStep.Disable(systemd, unit)));
 
         bool IsAtRest(string unit) => systemd.Load(unit)?.Text("ActiveState") is null or "inactive";
+    }
+
+    /// <summary>Removes what is left of an instance that has been stopped, and is another from now on; the units last.</summary>
+    internal static void AddRenamed(ISystemdManager systemd, Renaming renaming, InstanceState successor, List<PlanStep> steps, IReporter reporter)
+    {
+        var layout = renaming.From;
+        AddGroup(systemd, layout, successor, steps, reporter);
+        AddSocketDirectories(layout, renaming.Former?.SocketPath, successor, steps, reporter);
+        var units = layout.Units.Select(layout.UnitPath).Where(ServerInventory.IsOurs).ToList();
+        AddFiles(layout, steps, reporter);
+        steps.AddRange(units.Select(path => new RemoveFileStep(path)));
+    }
+
+    static void AddGroup(ISystemdManager systemd, InstanceLayout layout, InstanceState? successor, List<PlanStep> steps, IReporter reporter)
+    {
+        if (InstanceGroup.Owned(layout) is { } owned && InstanceGroup.Release(systemd, layout, owned, reporter, successor) is { } release)
+            steps.Add(release);
+    }
+
+    static void AddSocketDirectories(InstanceLayout layout, string? socketPath, InstanceState? successor, List<PlanStep> steps, IReporter reporter)
+    {
+        if (socketPath is null)
+            return;
+        var made = (InstanceOrigin.Read(layout) ?? InstanceOrigin.Assumed(layout, socketPath)).MadeAbove(socketPath)
+            .Where(directory => successor?.SocketPath.StartsWith($"{directory}/", StringComparison.Ordinal) is not true).ToList();
+        if (made is [var lowest, ..] && !IsMounted(lowest, layout, successor, reporter))
+            AddSocketDirectories(made, socketPath, steps);
+    }
+
+    static void AddFiles(InstanceLayout layout, List<PlanStep> steps, IReporter reporter)
+    {
+        var origin = InstanceOrigin.Read(layout);
+        AddConfiguration(layout, origin ?? InstanceOrigin.Assumed(layout, null), steps, reporter);
+        foreach (var unit in layout.Units.Select(layout.UnitPath).Where(ServerInventory.IsOurs))
+            AddDropIns(unit, origin, steps, reporter);
     }
 
     /// <summary>A user's directories of units, which are seldom there before an instance is.</summary>
@@ -116,16 +153,17 @@ static class UninstallPlanner
     }
 
     /// <summary>Whether a container has the directory mounted, which would keep the old one when the instance is installed again.</summary>
-    static bool IsMounted(string directory, InstanceLayout layout, IReporter reporter)
+    static bool IsMounted(string directory, InstanceLayout layout, InstanceState? successor, IReporter reporter)
     {
         if (!Directory.Exists(directory))
             return false;
         var containers = Containers(directory);
         if (containers.Count == 0)
             return false;
-        reporter.Warning(
-            $"The directory {directory} stays: the container {string.Join(", ", containers)} has it mounted, and works on when '{layout.Name}' is installed again. "
-            + $"If it is not to be, remove the directory when that has ended: rmdir {directory}");
+        var who = $"The directory {directory} stays: the container {string.Join(", ", containers)} has it mounted";
+        reporter.Warning(successor is null
+            ? $"{who}, and works on when '{layout.Name}' is installed again. If it is not to be, remove the directory when that has ended: rmdir {directory}"
+            : $"{who}, and finds no server there any more. Start it anew with {Path.GetDirectoryName(successor.SocketPath)}, and remove the directory: rmdir {directory}");
         return true;
     }
 

@@ -53,12 +53,17 @@ public abstract class ChangeCommand : HsmRemoteCommand
     /// <param name="what">What it is for, as a title.</param>
     /// <param name="scope">Whose the instance is; null: the one that there is.</param>
     private protected void Carry(
-        string name, Func<IReporter, CancellationToken, Task<IChangePlan>> plan, string what, P11KitServerScope? scope) => Carry(new Change(what, plan, new(name, scope)));
+        string name, Func<IReporter, CancellationToken, Task<IChangePlan>> plan, string what, P11KitServerScope? scope) => Carry([name], plan, what, scope);
+
+    /// <summary>The same for what concerns several instances at once.</summary>
+    private protected void Carry(
+        IReadOnlyList<string> names, Func<IReporter, CancellationToken, Task<IChangePlan>> plan, string what, P11KitServerScope? scope) =>
+        Carry(new Change(what, plan, [.. names.Select(name => new Instance(name, scope))]));
 
     /// <summary>Plans what concerns no instance, and carries it out.</summary>
     /// <param name="plan">Makes the plan.</param>
     /// <param name="what">What it is for, as a title.</param>
-    private protected void Carry(Func<IReporter, CancellationToken, Task<IChangePlan>> plan, string what) => Carry(new Change(what, plan, null));
+    private protected void Carry(Func<IReporter, CancellationToken, Task<IChangePlan>> plan, string what) => Carry(new Change(what, plan, []));
 
     /// <summary>Who overrides it calls it last: a question is about all that came through the pipeline.</summary>
     protected override void EndProcessing()
@@ -79,8 +84,8 @@ public abstract class ChangeCommand : HsmRemoteCommand
         List<IDisposable> held = [];
         try
         {
-            if (!IsWhatIf && change.Instance is { } instance)
-                Lock([instance], held);
+            if (!IsWhatIf && change.Instances.Count > 0)
+                Lock(InOrder(change.Instances), held);
             using var plan = Plan(change);
             if (plan.Changes.Count > 0)
             {
@@ -105,7 +110,7 @@ public abstract class ChangeCommand : HsmRemoteCommand
         List<(Change Change, IChangePlan Plan)> planned = [];
         try
         {
-            Lock(Instances(), held);
+            Lock(InOrder(asked.SelectMany(change => change.Instances)), held);
             foreach (var change in asked)
                 Attempt(() => planned.Add((change, Plan(change))));
 
@@ -139,9 +144,9 @@ public abstract class ChangeCommand : HsmRemoteCommand
         }
     }
 
-    /// <summary>The instances that are asked about, each once, in one order: or two runs could wait for each other, and one for itself.</summary>
-    IEnumerable<Instance> Instances() =>
-        asked.Select(change => change.Instance).OfType<Instance>().Distinct()
+    /// <summary>Instances, each once, in one order: or two runs could wait for each other, and one for itself.</summary>
+    static IEnumerable<Instance> InOrder(IEnumerable<Instance> instances) =>
+        instances.Distinct()
             .GroupBy(instance => instance.Name, StringComparer.Ordinal)
             .OrderBy(same => same.Key, StringComparer.Ordinal)
             // Where it was said whose it is, that is the one that is meant by the name alone, too.
@@ -245,5 +250,5 @@ public abstract class ChangeCommand : HsmRemoteCommand
     readonly record struct Instance(string Name, P11KitServerScope? Scope);
 
     /// <summary>Something to be changed, and how its plan is made.</summary>
-    sealed record Change(string What, Func<IReporter, CancellationToken, Task<IChangePlan>> Plan, Instance? Instance);
+    sealed record Change(string What, Func<IReporter, CancellationToken, Task<IChangePlan>> Plan, IReadOnlyList<Instance> Instances);
 }

@@ -15,6 +15,12 @@ public sealed class InstallP11KitServerCommand : ChangeCommand
     [ValidateNotNullOrEmpty]
     public string Name { get; set; } = "p11-kit-server";
 
+    /// <summary>The name that the instance has had so far: it is renamed, and keeps all that it is otherwise.</summary>
+    [Parameter]
+    [ArgumentCompleter(typeof(ServerNameCompleter))]
+    [ValidateNotNullOrEmpty]
+    public string? FormerName { get; set; }
+
     /// <summary>How it serves. By default as it is installed, or PerConnection.</summary>
     [Parameter]
     public P11KitServerMode? Mode { get; set; }
@@ -111,12 +117,14 @@ public sealed class InstallP11KitServerCommand : ChangeCommand
     /// <inheritdoc/>
     protected override void ProcessRecord() => Attempt(() =>
     {
-        RequireRights(Name, Scope);
+        // A user's instance does not become the machine's by its new name.
+        var scope = Scope ?? (FormerName is null ? null : Services.Servers.ScopeOf([Name, FormerName]));
+        RequireRights(Name, scope);
         var spec = new P11KitServerSpec
         {
             Name = Name,
             Mode = Mode,
-            Scope = Scope,
+            Scope = scope,
             SocketPath = SocketPath,
             SocketMode = SocketMode is null ? null : (UnixFileMode)Convert.ToInt32(SocketMode, 8),
             Group = Group,
@@ -127,6 +135,7 @@ public sealed class InstallP11KitServerCommand : ChangeCommand
             // Whoever did not give it gave null, which the engine makes an empty string of.
             PeerUser = MyInvocation.BoundParameters.ContainsKey(nameof(PeerUser)) ? PeerUser : null,
             PeerGroup = MyInvocation.BoundParameters.ContainsKey(nameof(PeerGroup)) ? PeerGroup : null,
+            FormerName = FormerName,
             Adopt = Adopt,
             AllowPath = AllowPath?.Select(Absolute).ToList(),
             AllowDevice = AllowDevice?.Select(Absolute).ToList(),
@@ -136,9 +145,9 @@ public sealed class InstallP11KitServerCommand : ChangeCommand
             InstallPackage = InstallPackage,
         };
         Carry(
-            Name,
+            FormerName is null ? [Name] : [Name, FormerName],
             (reporter, cancellation) => Services.Servers.PlanInstallAsync(spec, reporter, cancellation),
-            $"Install the p11-kit server '{Name}'", Scope);
+            FormerName is null ? $"Install the p11-kit server '{Name}'" : $"Install the p11-kit server '{Name}', formerly '{FormerName}'", scope);
     });
 
     private protected override Task<IReadOnlyList<IDisposable>> LockSharedAsync(IReadOnlyList<string> names, IReporter reporter, CancellationToken cancellationToken) =>

@@ -31,6 +31,7 @@ function Connect-Builder([string] $Forward) {
             mkdir -p /run/sshd
             rm -f /run/nologin
             systemd-run --quiet --unit=builder /usr/sbin/sshd -D -o ListenAddress=127.0.0.1
+            until grep -q ':0016 00000000:0000 0A' /proc/net/tcp; do sleep 0.05; done
             echo "builder $(cut -d' ' -f1,2 /etc/ssh/ssh_host_ed25519_key.pub)" >/root/.ssh/known_hosts
         fi
 '@

@@ -9,7 +9,7 @@ $parameters = @{
     name = 'Name'; scope = 'Scope'; mode = 'Mode'; socket_path = 'SocketPath'; socket_mode = 'SocketMode'; group = 'Group'; group_id = 'GroupId'
     target_uri = 'TargetUri'; max_connections = 'MaxConnections'; max_connections_per_source = 'MaxConnectionsPerSource'
     peer_user = 'PeerUser'; peer_group = 'PeerGroup'; allow_path = 'AllowPath'; allow_device = 'AllowDevice'; environment = 'Environment'
-    service_user = 'ServiceUser'; module = 'Module'; install_package = 'InstallPackage'; adopt = 'Adopt'
+    service_user = 'ServiceUser'; module = 'Module'; install_package = 'InstallPackage'; adopt = 'Adopt'; former_name = 'FormerName'
 }
 
 $spec = @{
@@ -34,6 +34,7 @@ $spec = @{
         module                     = @{ type = 'list'; elements = 'str' }
         install_package            = @{ type = 'bool'; default = $false }
         adopt                      = @{ type = 'bool'; default = $false }
+        former_name                = @{ type = 'str' }
     }
     supports_check_mode = $true
 }
