@@ -169,6 +169,10 @@ public sealed class ContainerConfigTests(SandboxFixture sandbox)
 
         // A user namespace, in which all ids are others.
         host.Start("config-read", $"--user 5000:5000 --group-add 7703 --uidmap 0:100000:65536 --gidmap 0:100000:65536 --volume /run/config-read:/run/config-read:ro {Address} {ContainerHost.Image}");
+        var test = sandbox.HsmRemote("Test-P11Socket config-read -Container config-read").SucceededWithOne();
+        Assert.Equal("NotWritable", test.GetProperty("Cause").GetString());
+        Assert.Contains("a user namespace of its own", test.GetProperty("Explanation").GetString(), StringComparison.Ordinal);
+        Assert.StartsWith("Start it in the host's user namespace, and with the group: `--userns=host --group-add 7703`.", test.GetProperty("Remedy").GetString(), StringComparison.Ordinal);
         Assert.Equal(["UserNamespace"], Differences());
         sandbox.Run("podman", "volume", "rm", "config-read").Succeeded();
 

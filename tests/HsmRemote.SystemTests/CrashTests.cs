@@ -35,7 +35,8 @@ public abstract class CrashTests
             if (finished.Add($"{left.HasLeftovers} {left.Settled}"))
             {
                 var again = interference.Run(command, "none", 0);
-                Assert.True(again.ExitCode == 0, $"After a kill at {calls[at - 1]}: {again}");
+                // What all is done for may be refused: a server that something else installed is not removed.
+                Assert.True(again.ExitCode == 0 || string.Equals(left.Settled, after.Settled, StringComparison.Ordinal), $"After a kill at {calls[at - 1]}: {again}");
                 var now = interference.Snapshot();
                 Assert.True(string.Equals(after.Text, now.Text, StringComparison.Ordinal), $"After a kill at {calls[at - 1]} the next run ends elsewhere: {Difference(after, now)}");
             }
@@ -142,8 +143,15 @@ public sealed class AdoptCrashTests : CrashTests
         bash -euc 'printf "[Service]\nUMask=0027\nRuntimeDirectory=crash\nExecStart=/usr/bin/p11-kit server -f -n /run/crash/pkcs11 pkcs11:token=old\n[Install]\nWantedBy=multi-user.target\n" >/etc/systemd/system/crash.service; systemctl daemon-reload; systemctl -q enable --now crash.service; until [ -S /run/crash/pkcs11 ]; do sleep 0.1; done'
         """;
 
+    // A target that is in a drop-in, which is kept out of the way meanwhile.
+    const string Adopted = SetUp + """
+        bash -euc 'mkdir /etc/systemd/system/crash.service.d; printf "[Service]\nExecStart=\nExecStart=/usr/bin/p11-kit server -f -n /run/crash/pkcs11 pkcs11:token=dropped\n" >/etc/systemd/system/crash.service.d/target.conf; systemctl daemon-reload; systemctl restart crash.service; until [ -S /run/crash/pkcs11 ]; do sleep 0.1; done'
+        Install-P11KitServer crash -Adopt -Mode PerConnection
+        """;
+
     [Theory]
     [InlineData(SetUp, "Install-P11KitServer crash -Adopt -Mode PerConnection")]
+    [InlineData(Adopted, "Uninstall-P11KitServer crash")]
     public Task A_run_that_is_killed_leaves_old_or_new_and_the_next_one_finishes_it(string setUp, string command) => KillAtEachCallAsync(setUp, command);
 }
 

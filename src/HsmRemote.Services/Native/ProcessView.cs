@@ -24,6 +24,21 @@ sealed class ProcessView
     /// <summary>A path that the process sees, as we reach it. Only without symbolic links on the way: those would lead out of its root.</summary>
     internal static string Reach(P11Identity identity, string realPath) => identity.ProcessId is { } process ? Of(process).Root + realPath : realPath;
 
+    /// <summary>Whether a group of this host's is one in its user namespace, so that it can be given it: user_namespaces(7), gid_map.</summary>
+    internal bool HasGroup(uint id)
+    {
+        try
+        {
+            return File.ReadLines($"{directory}/gid_map")
+                .Select(line => line.Split(' ', StringSplitOptions.RemoveEmptyEntries).Select(number => long.Parse(number, CultureInfo.InvariantCulture)).ToArray())
+                .Any(range => id >= range[1] && id < range[1] + range[2]);
+        }
+        catch (IOException)
+        {
+            return true;
+        }
+    }
+
     /// <summary>The ids that count for files (those of the file system, which follow the effective ones), as numbers of this host.</summary>
     /// <exception cref="HsmRemoteException">There is no such process.</exception>
     internal static (uint UserId, uint GroupId, uint[] Groups) Identity(int process)

@@ -44,7 +44,8 @@ sealed class Adoption
     /// <summary>Where it is kept.</summary>
     internal static string Directory(InstanceLayout layout) => $"{layout.ConfigDirectory}/before";
 
-    static string StatePath(InstanceLayout layout) => $"{Directory(layout)}/state";
+    // Beside the units, in a directory that stays: so it can go last, when all that it tells of has gone.
+    static string StatePath(InstanceLayout layout) => layout.UnitPath($"{layout.Name}.before");
 
     internal static bool Has(InstanceLayout layout) => File.Exists(StatePath(layout));
 
@@ -189,8 +190,8 @@ sealed class Adoption
     }
 
     /// <summary>
-    /// Removes what was kept, and the configuration unless it was there. It comes last, and what tells of it at the end: a run
-    /// that was cut short is found, and finished by the next.
+    /// Removes what was kept, and the configuration unless it was there. It comes last, and what tells of it at the very end: a
+    /// run that was cut short is found, and finished by the next.
     /// </summary>
     internal IEnumerable<PlanStep> Forget()
     {
@@ -202,12 +203,16 @@ sealed class Adoption
             yield return new RemoveFileStep(Kept(unit));
         foreach (var path in dropIns)
             yield return new RemoveFileStep(KeptDropIn(path));
-        foreach (var directory in KeptDropInDirectories)
-            yield return new RemoveDirectoryStep(directory);
-        yield return new RemoveFileStep(StatePath(layout));
-        yield return new RemoveDirectoryStep(Directory(layout));
-        if (!hadConfig)
+        if (System.IO.Directory.Exists(Directory(layout)))
+        {
+            foreach (var directory in System.IO.Directory.GetDirectories(Directory(layout)))
+                yield return new RemoveDirectoryStep(directory);
+            yield return new RemoveDirectoryStep(Directory(layout));
+        }
+
+        if (!hadConfig && System.IO.Directory.Exists(layout.ConfigDirectory))
             yield return new RemoveDirectoryStep(layout.ConfigDirectory);
+        yield return new RemoveFileStep(StatePath(layout));
     }
 
     /// <summary>Enables what was enabled.</summary>

@@ -76,6 +76,7 @@ static class InstallPlanner
         {
             // While it runs still: what is lost with it is kept first.
             AddDirectories(Adoption.Directory(layout), steps);
+            AddDirectories(layout.UnitDirectory, steps);
             steps.AddRange(adoption!.Save());
             if (retarget is not null)
                 steps.Add(retarget);

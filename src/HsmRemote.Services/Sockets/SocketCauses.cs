@@ -39,12 +39,17 @@ sealed class SocketCauses(P11SocketEndpoint endpoint, P11Identity identity, Time
     internal Rung NotWritable(FileStatus status)
     {
         var byGroup = status.GroupMayWrite && status.UserId != identity.UserId;
+        var isHidden = byGroup && identity.ProcessId is { } process && !ProcessView.Of(process).HasGroup(status.GroupId);
         return new(
             $"{status.Describe()} does not let {identity} write",
             P11SocketCause.NotWritable,
             $"The socket is {status.Describe()}, and {identity} may not write to it. Connecting needs the w permission"
-            + (byGroup ? $", which comes with group {status.GroupId}." : ", which its group does not have either."),
-            byGroup
+            + (byGroup ? $", which comes with group {status.GroupId}." : ", which its group does not have either.")
+            + (isHidden ? " It runs in a user namespace of its own, in which that group is nobody's: its groups are others on the host." : ""),
+            isHidden
+                ? $"Start it in the host's user namespace, and with the group: `--userns=host --group-add {status.GroupId}`. "
+                  + "Or, where the engine is rootless, have its user be in the group, and give the container `--group-add keep-groups`."
+                : byGroup
                 ? $"Give the container the group: `--group-add {status.GroupId}` (here: `-SupplementaryGroup {status.GroupId}`). "
                   + $"Or give the socket a group that it has: {Regroup("-Group GROUP")}"
                 : $"Give the socket a group that may write: {Regroup("-Group GROUP -SocketMode 0660")}");
