@@ -74,6 +74,7 @@ done
 # Control sockets have short paths of their own, and their masters end with the systems.
 cat >"$directory/ansible.cfg" <<EOF
 [defaults]
+timeout = 60
 inventory = $directory/inventory
 private_key_file = $directory/key
 remote_user = root

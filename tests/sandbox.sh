@@ -113,7 +113,7 @@ lay_out() {
 }
 
 boot() {
-    local parent state deadline=$((SECONDS + 30))
+    local parent state deadline=$((SECONDS + 120))
     (
         exec {held}>&-
         for parent in "${parents[@]}"; do

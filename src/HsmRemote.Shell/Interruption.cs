@@ -11,6 +11,9 @@ internal sealed class Interruption : IDisposable
 
     private static readonly TimeSpan _patience = TimeSpan.FromMilliseconds(800);
 
+    // At a prompt it is the session that would be lost; a second Ctrl-C ends it at once.
+    private static readonly TimeSpan _interactivePatience = TimeSpan.FromSeconds(10);
+
     private readonly Lock _lock = new();
     private readonly bool _isInteractive;
     private readonly PosixSignalRegistration _interrupt;
@@ -66,7 +69,7 @@ internal sealed class Interruption : IDisposable
             ExitCode = exitCode;
             if (isIdle || isRepeated)
                 Leave();
-            _deadline = new Timer(static self => ((Interruption)self!).LeaveUnlessStopped(), this, _patience, Timeout.InfiniteTimeSpan);
+            _deadline = new Timer(static self => ((Interruption)self!).LeaveUnlessStopped(), this, _isInteractive && exitCode == InterruptedExitCode ? _interactivePatience : _patience, Timeout.InfiniteTimeSpan);
             _running.Peek().BeginStop(callback: null, state: null);
         }
     }

@@ -21,9 +21,10 @@ internal sealed class Questioner(Terminal terminal, bool isNonInteractive, Inter
     public SecureString ReadSecret(string prompt)
     {
         RequireTerminal(prompt.Length > 0 ? $"ask for '{prompt.TrimEnd(' ', ':')}'" : "ask for a secret");
+        // Before the question: who types ahead of the change would see it echoed.
+        using var keys = Terminal.ControlCAsKey();
         terminal.Screen.Write(prompt);
         var secret = new SecureString();
-        using var keys = Terminal.ControlCAsKey();
         while (true)
         {
             var key = Console.ReadKey(intercept: true);

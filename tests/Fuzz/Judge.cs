@@ -61,8 +61,13 @@ sealed class Judge : IDisposable
             return $"it ended with {e}";
         }
 
-        await served;
-        idle.Add(listener);
+        // Who ran out of time before it had connected is never accepted: that listener is not used again.
+        if (await Task.WhenAny(served, Task.Delay(Grace)) == served)
+        {
+            await served;
+            idle.Add(listener);
+        }
+
         return null;
     }
 

@@ -57,6 +57,7 @@ public sealed class AdoptTests(Distributions distributions)
         const string Unit = "[Service]\nRuntimeDirectory=p11-kit\nExecStart=/usr/bin/p11-kit server -f -n /run/p11-kit/pkcs11 -g daemon pkcs11:token=by-hand\n[Install]\nWantedBy=multi-user.target\n";
         sandbox.WriteFile("/etc/systemd/system/p11-kit-server.service", Unit, "0640");
         sandbox.Shell("systemctl daemon-reload; systemctl enable --now p11-kit-server.service").Succeeded();
+        sandbox.WaitFor("test -S /run/p11-kit/pkcs11");
         var before = HostState.Of(sandbox);
 
         var refused = sandbox.HsmRemote("Install-P11KitServer p11-kit-server");
@@ -68,6 +69,7 @@ public sealed class AdoptTests(Distributions distributions)
         sandbox.HsmRemote("Uninstall-P11KitServer p11-kit-server").SucceededWithOne();
         Assert.Equal(Unit.TrimEnd(), sandbox.Run("cat", "/etc/systemd/system/p11-kit-server.service").Succeeded());
         Assert.Equal("active", sandbox.Run("systemctl", "is-active", "p11-kit-server.service").Succeeded());
+        sandbox.WaitFor("test -S /run/p11-kit/pkcs11");
         HostState.IsAsBefore(before, sandbox);
         sandbox.Shell("systemctl disable --now p11-kit-server.service; rm /etc/systemd/system/p11-kit-server.service; systemctl daemon-reload").Succeeded();
     }
@@ -79,6 +81,7 @@ public sealed class AdoptTests(Distributions distributions)
         sandbox.WriteFile("/etc/systemd/system/adopt-drop.service.d/nice.conf", "[Service]\nNice=5\n");
         sandbox.Shell("systemctl daemon-reload; systemctl start adopt-drop.service").Succeeded();
         sandbox.HsmRemote("Set-P11TargetUri adopt-drop pkcs11:token=drop -Force").SucceededWithOne();
+        sandbox.WaitFor("test -S /run/adopt-drop/pkcs11");
         var before = HostState.Of(sandbox);
 
         Assert.Equal("pkcs11:token=drop", Text(sandbox.HsmRemote("Install-P11KitServer adopt-drop -Adopt; Get-P11TargetUri adopt-drop").Succeeded()[1].GetProperty("Uri")[0]));
@@ -91,6 +94,7 @@ public sealed class AdoptTests(Distributions distributions)
         }
 
         sandbox.HsmRemote("Uninstall-P11KitServer adopt-drop").SucceededWithOne();
+        sandbox.WaitFor("test -S /run/adopt-drop/pkcs11");
         HostState.IsAsBefore(before, sandbox);
         Assert.Equal("pkcs11:token=drop", Text(sandbox.HsmRemote("Get-P11TargetUri adopt-drop").SucceededWithOne().GetProperty("Uri")[0]));
         sandbox.Shell("systemctl stop adopt-drop.service; rm -r /etc/systemd/system/adopt-drop.service*; systemctl daemon-reload").Succeeded();

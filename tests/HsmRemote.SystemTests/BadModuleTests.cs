@@ -10,9 +10,9 @@ public sealed class BadModuleTests(SandboxFixture sandbox)
         modules.Write("modules/crash.module", $"module: {modules.Build("crash", "TOKEN_INFO=abort()")}\npriority: 9");
         modules.Write("modules/exit.module", $"module: {modules.Build("exit", "INITIALIZE=exit(0)")}\npriority: 8");
         for (var i = 0; i < 4; i++)
-            modules.Write($"modules/slow{i}.module", $"module: {modules.Build($"slow{i}", $"LABEL=\"slow {i}\"", "INITIALIZE=sleep(4);return 0")}");
-        var result = modules.HsmRemote("$watch = [Diagnostics.Stopwatch]::StartNew(); (Get-Pkcs11Token -Isolated).Label; $watch.Elapsed.TotalSeconds -lt 14");
-        // One after the other they would have taken 16 s.
+            modules.Write($"modules/slow{i}.module", $"module: {modules.Build($"slow{i}", $"LABEL=\"slow {i}\"", "INITIALIZE=sleep(10);return 0")}");
+        var result = modules.HsmRemote("$watch = [Diagnostics.Stopwatch]::StartNew(); (Get-Pkcs11Token -Isolated -TimeoutSeconds 60).Label; $watch.Elapsed.TotalSeconds -lt 38");
+        // One after the other they would have taken 40 s.
         Assert.Equal("slow 0\nslow 1\nslow 2\nslow 3\nTrue\n", result.StdOut);
         Assert.Contains("'crash'", result.StdErr, StringComparison.Ordinal);
         Assert.Contains("signal 6 in C_GetTokenInfo", result.StdErr.ReplaceLineEndings(" "), StringComparison.Ordinal);
@@ -27,8 +27,8 @@ public sealed class BadModuleTests(SandboxFixture sandbox)
         modules.Write("modules/hangs-too.module", $"module: {modules.Build("hangs-too", "TOKEN_INFO=pause()")}\npriority: 8");
         modules.Write("modules/good.module", $"module: {modules.Build("good", "LABEL=\"good\"")}");
         var result = modules.HsmRemote("""
-            $watch = [Diagnostics.Stopwatch]::StartNew(); (Get-Pkcs11Token good -TimeoutSeconds 5 -ErrorAction SilentlyContinue -ErrorVariable first).Label
-            $watch.Elapsed.TotalSeconds -ge 4.9; $watch.Elapsed.TotalSeconds -lt 30
+            $watch = [Diagnostics.Stopwatch]::StartNew(); (Get-Pkcs11Token good -TimeoutSeconds 20 -ErrorAction SilentlyContinue -ErrorVariable first).Label
+            $watch.Elapsed.TotalSeconds -ge 19.9; $watch.Elapsed.TotalSeconds -lt 55
             $watch.Restart(); (Get-Pkcs11Token good -TimeoutSeconds 60 -ErrorAction SilentlyContinue -ErrorVariable second).Label; $watch.Elapsed.TotalSeconds -lt 30
             $first.ForEach{ "$_" }; $second.ForEach{ "$_" }
             """);
@@ -37,7 +37,7 @@ public sealed class BadModuleTests(SandboxFixture sandbox)
         Assert.Equal(["good", "True", "True", "good", "True"], lines.Take(5));
         foreach (var name in new[] { "'hangs'", "'hangs-too'" })
         {
-            Assert.Contains(lines, line => line.StartsWith($"The module {name} (", StringComparison.Ordinal) && line.EndsWith("did not answer in 5 s.", StringComparison.Ordinal));
+            Assert.Contains(lines, line => line.StartsWith($"The module {name} (", StringComparison.Ordinal) && line.EndsWith("did not answer in 20 s.", StringComparison.Ordinal));
             Assert.Contains(lines, line => line.StartsWith($"The module {name} (", StringComparison.Ordinal) && line.Contains("has not returned from a call since", StringComparison.Ordinal));
         }
     }

@@ -46,7 +46,7 @@ public sealed class ConfinementTests(OwnSandbox host) : IClassFixture<OwnSandbox
         var outside = sandbox.Shell("set +eo pipefail; exec 2>/dev/null; . /opt/conf-attempts").Succeeded().Split('\n');
         foreach (var number in new[] { "01", "02", "03", "04", "06", "07", "08", "09", "10", "11", "12", "13", "14", "15", "16", "17", "18" })
             Assert.Contains(number, outside);
-        var inside = sandbox.Shell("socat -t10 - UNIX-CONNECT:/run/conf-inside/pkcs11").Succeeded();
+        var inside = sandbox.Shell("socat -t120 - UNIX-CONNECT:/run/conf-inside/pkcs11").Succeeded();
         Assert.Equal("tried", inside);
     }
 
@@ -64,7 +64,7 @@ public sealed class ConfinementTests(OwnSandbox host) : IClassFixture<OwnSandbox
             """);
         sandbox.WriteFile("/etc/systemd/system/conf-allow@.service.d/attempt.conf", "[Service]\nExecStart=\nExecStart=/bin/bash -c '. /opt/conf-allowed'\n");
         sandbox.Run("systemctl", "daemon-reload").Succeeded();
-        Assert.Equal(" x=\"y\" %n $HOME \\ é;\nwritten\nstore\nopened\n", sandbox.Run("socat", "-t10", "-", "UNIX-CONNECT:/run/conf-allow/pkcs11").StdOut);
+        Assert.Equal(" x=\"y\" %n $HOME \\ é;\nwritten\nstore\nopened\n", sandbox.Run("socat", "-t120", "-", "UNIX-CONNECT:/run/conf-allow/pkcs11").StdOut);
         sandbox.Run("test", "-e", "/dev/shm/conf-allow").Succeeded();
         AssertConfined("conf-allow");
 

@@ -293,8 +293,8 @@ public sealed class ContainerConfigTests(SandboxFixture sandbox)
     public void A_unit_s_values_are_read_back_by_podman_s_generator_and_systemd()
     {
         var root = Trixie.Enter(sandbox);
-        var seed = Environment.TickCount;
-        var random = new Random(seed);
+        const int Seed = 1;
+        var random = new Random(Seed);
         const string Odd = " \t\n\r'\"\\$`%#&|;:,<>(){}[]*?!~@=-+./01abnxé€\u0085\u2028\u007f\u0001";
         string Any(string of) => new([.. Enumerable.Range(0, random.Next(1, 12)).Select(_ => of[random.Next(of.Length)])]);
         var values = Enumerable.Range(0, Samples).Select(i => (Name: $"config-q{i}", Variable: Any(Odd), Image: $"a{Any(" '$%#&|;:<>(){}*?!~@=-+é")}z", Directory: $"/run/d{Any(" '$%#&|;<>(){}*?!~@-+é\\")}z")).ToList();
@@ -321,14 +321,14 @@ public sealed class ContainerConfigTests(SandboxFixture sandbox)
         foreach (var ((name, variable, image, directory), line) in values.Zip(lines))
         {
             var data = JsonDocument.Parse(line).RootElement.GetProperty("data");
-            Assert.True(data.GetArrayLength() == 1, $"seed {seed}: {name} has no command: {variable}");
+            Assert.True(data.GetArrayLength() == 1, $"seed {Seed}: {name} has no command: {variable}");
             // systemd expands variables when it starts the command: two dollars are one, and one alone would be a variable.
             var arguments = data[0][1].EnumerateArray().Select(a => a.GetString()!).ToList();
             Assert.All(arguments, a => Assert.DoesNotContain("$", a.Replace("$$", "", StringComparison.Ordinal), StringComparison.Ordinal));
             arguments = [.. arguments.Select(a => a.Replace("$$", "$", StringComparison.Ordinal))];
-            Assert.True(arguments.Contains($"V={variable}"), $"seed {seed}: {variable} became {string.Join(' ', arguments)}");
-            Assert.True(arguments.Contains($"type=bind,source={directory},target={directory},readonly"), $"seed {seed}: {directory} became {string.Join(' ', arguments)}");
-            Assert.True(string.Equals(arguments[^1], image, StringComparison.Ordinal), $"seed {seed}: {image} became {arguments[^1]}");
+            Assert.True(arguments.Contains($"V={variable}"), $"seed {Seed}: {variable} became {string.Join(' ', arguments)}");
+            Assert.True(arguments.Contains($"type=bind,source={directory},target={directory},readonly"), $"seed {Seed}: {directory} became {string.Join(' ', arguments)}");
+            Assert.True(string.Equals(arguments[^1], image, StringComparison.Ordinal), $"seed {Seed}: {image} became {arguments[^1]}");
         }
 
         static string Base64(string text, string path) => $"base64 -d >{path} <<<{Convert.ToBase64String(Encoding.UTF8.GetBytes(text))}\n";

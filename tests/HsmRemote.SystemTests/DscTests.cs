@@ -5,8 +5,11 @@ using Json.Schema;
 namespace HsmRemote.SystemTests;
 
 /// <summary>The DSC resource HsmRemote/P11KitServer: the commands of its manifest as dsc would run them, and dsc itself where it is.</summary>
-public sealed class DscTests(SandboxFixture sandbox)
+/// <remarks>In a system of its own: an export is of all the instances that there are.</remarks>
+public sealed class DscTests(OwnSandbox host) : IClassFixture<OwnSandbox>
 {
+    readonly SandboxFixture sandbox = host.Fixture;
+
     const int BadInput = 2;
     const int NoEngine = 127;
 

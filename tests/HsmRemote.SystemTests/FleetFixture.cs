@@ -227,7 +227,7 @@ public sealed partial class FleetFixture : IAsyncLifetime
             File.WriteAllText(Path.Combine(here, "watching"), "");
             File.WriteAllText(Path.Combine(here, "seen"), "");
             // The controller sees the hosts' processes as well.
-            watchers.Add(Task.Run(() => CommandResult.Of(_deadline * 3, "", "bash", ["-c", Script, "watch", here])));
+            watchers.Add(Task.Run(() => CommandResult.Of(TimeSpan.FromHours(1), "", "bash", ["-c", Script, "watch", here])));
         }
 
         /// <summary>What was seen, and what a process with the PIN in its arguments gave away.</summary>

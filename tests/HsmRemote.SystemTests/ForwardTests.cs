@@ -12,6 +12,7 @@ public sealed class ForwardTests(TwoHosts hosts) : IClassFixture<TwoHosts>
     {
         var containers = new ContainerHost(hosts.Far);
         const string Socket = "/run/away/pkcs11";
+        const string Connected = "grep -q State=Connected /run/p11-forward-away/state";
         var command = $"New-P11SocketForward edge {Far} -RemotePath {Socket} -Group hsm -ForwardName away -Persist";
         Assert.True(hosts.HsmRemote(command).SucceededWithOne().GetProperty("Changed").GetBoolean());
 
@@ -37,6 +38,7 @@ public sealed class ForwardTests(TwoHosts hosts) : IClassFixture<TwoHosts>
         Thread.Sleep(TimeSpan.FromSeconds(30));
         hosts.SetLink(up: true);
         hosts.UntilTokenIsSeen(list);
+        hosts.Near.WaitFor(Connected);
         Assert.Equal("Connected", One("away").GetProperty("State").GetString());
 
         // This end is killed: systemd starts it again, and it takes its own socket back.
@@ -44,9 +46,10 @@ public sealed class ForwardTests(TwoHosts hosts) : IClassFixture<TwoHosts>
         hosts.UntilTokenIsSeen(list);
 
         // The other end is killed with all that it had: what it leaves is stale.
-        hosts.Far.Shell($"pkill -KILL -f -- '-- [h]old {Socket}'; pkill -KILL -x sshd; test -S {Socket}").Succeeded();
+        hosts.Far.Shell($"pkill -KILL -f -- '-- [h]old {Socket}'; pkill -KILL -x sshd; while pgrep -x sshd >/dev/null; do sleep 0.1; done; test -S {Socket}").Succeeded();
         hosts.StartSshd();
         hosts.UntilTokenIsSeen(list);
+        hosts.Near.WaitFor(Connected);
         var test = hosts.HsmRemote("Test-P11SocketForward away").SucceededWithOne();
         Assert.True(test.GetProperty("Succeeded").GetBoolean(), test.ToString());
 
@@ -133,7 +136,7 @@ public sealed class ForwardTests(TwoHosts hosts) : IClassFixture<TwoHosts>
         // Another machine answers in its place.
         hosts.Far.Shell("ssh-keygen -q -t ed25519 -N '' -f /run/other_key").Succeeded();
         hosts.RunSshd(2210, "-o HostKey=/run/other_key -o PidFile=/run/sshd2210.pid");
-        hosts.Near.Shell("systemctl restart p11-forward-ladder").Succeeded();
+        hosts.Near.Shell("systemctl stop p11-forward-ladder; systemctl start p11-forward-ladder").Succeeded();
         Cause("Test-P11SocketForward ladder", "HostKeyChanged", "RemoteEnd");
         Error(forward, "HostKeyChanged", "ssh-keygen -f");
         hosts.HsmRemote("Remove-P11SocketForward ladder").SucceededWithOne();
@@ -146,10 +149,10 @@ public sealed class ForwardTests(TwoHosts hosts) : IClassFixture<TwoHosts>
         _ = hosts.Token;
         hosts.Far.LeaveSocket("/tmp/stale.p11");
         hosts.Far.Shell("""
-            (setsid socat UNIX-LISTEN:/tmp/live.p11,fork EXEC:cat >/dev/null 2>&1 &)
+            (setsid socat -t 30 UNIX-LISTEN:/tmp/live.p11,fork EXEC:cat >/dev/null 2>&1 &)
             echo precious >/tmp/file.p11; ln -s /tmp/file.p11 /tmp/link.p11; install -d -m 0777 /run/open
             # A listener that /proc/net/unix does not show here: it is in another network namespace.
-            (setsid unshare --net socat UNIX-LISTEN:/tmp/hidden.p11,fork EXEC:cat >/dev/null 2>&1 &)
+            (setsid unshare --net socat -t 30 UNIX-LISTEN:/tmp/hidden.p11,fork EXEC:cat >/dev/null 2>&1 &)
             until test -S /tmp/live.p11 -a -S /tmp/hidden.p11; do sleep 0.1; done
             """).Succeeded();
         Error($"New-P11SocketForward edge {Far} -RemotePath /tmp/live.p11", "ForwardPathInUse", "ss -xlp");
@@ -161,7 +164,7 @@ public sealed class ForwardTests(TwoHosts hosts) : IClassFixture<TwoHosts>
         Error($"New-P11SocketForward edge {Far} -RemotePath /tmp/owned.p11 -Owner nosuchuser", "ForwardAccountUnusable", "nosuchuser");
         Error($"New-P11SocketForward edge {Far} -RemotePath '/tmp/a b'", "ForwardPathInvalid", "absolute");
         Assert.Equal("precious", hosts.Far.Shell("cat /tmp/file.p11; test -L /tmp/link.p11").Succeeded());
-        Assert.Contains("hello", hosts.Far.Shell("echo hello | socat -t 1 - UNIX-CONNECT:/tmp/live.p11; echo hello | socat -t 1 - UNIX-CONNECT:/tmp/hidden.p11").Succeeded(), StringComparison.Ordinal);
+        Assert.Contains("hello", hosts.Far.Shell("echo hello | socat -t 30 - UNIX-CONNECT:/tmp/live.p11; echo hello | socat -t 30 - UNIX-CONNECT:/tmp/hidden.p11").Succeeded(), StringComparison.Ordinal);
 
         var stale = hosts.HsmRemote($"New-P11SocketForward edge {Far} -RemotePath /tmp/stale.p11 -ForwardName stale -Owner nobody -SocketMode 0600").SucceededWithOne();
         Assert.True(stale.GetProperty("Changed").GetBoolean());

@@ -166,9 +166,17 @@ public sealed class SandboxTests(SandboxFixture sandbox)
 
     private static List<int> DescendantsOf(int pid)
     {
-        var children = File.ReadAllText($"/proc/{pid}/task/{pid}/children")
-            .Split(' ', StringSplitOptions.RemoveEmptyEntries).Select(int.Parse).ToList();
-        return [.. children, .. children.SelectMany(DescendantsOf)];
+        try
+        {
+            var children = File.ReadAllText($"/proc/{pid}/task/{pid}/children")
+                .Split(' ', StringSplitOptions.RemoveEmptyEntries).Select(int.Parse).ToList();
+            return [.. children, .. children.SelectMany(DescendantsOf)];
+        }
+        catch (IOException)
+        {
+            // It has ended since it was listed.
+            return [];
+        }
     }
 
     private static bool IsRunning(int pid)

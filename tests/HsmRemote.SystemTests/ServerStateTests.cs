@@ -107,7 +107,7 @@ public sealed class ServerStateTests(SandboxFixture sandbox)
         Assert.Equal(["Stop state-run.socket", "End the open connections (state-run@*.service: 1)"], Descriptions(stop));
         Assert.Equal(Descriptions(predicted), Descriptions(stop));
         Assert.Equal("Stopped", Text(Server("state-run"), "State"));
-        Assert.NotEqual(0, sandbox.Run("systemctl", "is-active", "--quiet", "state-run-one").ExitCode);
+        sandbox.WaitFor("! systemctl is-active --quiet state-run-one");
         Assert.False(Changed(sandbox.HsmRemote("Stop-P11KitServer state-run").SucceededWithOne()));
 
         Assert.True(Changed(sandbox.HsmRemote("Start-P11KitServer state-ru*").SucceededWithOne()));
@@ -118,7 +118,7 @@ public sealed class ServerStateTests(SandboxFixture sandbox)
         Assert.True(Changed(restart));
         Assert.Contains("End the open connections (state-run@*.service: 1)", Descriptions(restart));
         Assert.NotEqual(inode, sandbox.Run("stat", "-c", "%i", "/run/state-run/pkcs11").Succeeded());
-        Assert.NotEqual(0, sandbox.Run("systemctl", "is-active", "--quiet", "state-run-two").ExitCode);
+        sandbox.WaitFor("! systemctl is-active --quiet state-run-two");
         Assert.True(Changed(sandbox.HsmRemote("Restart-P11KitServer state-run").SucceededWithOne()));
     }
 

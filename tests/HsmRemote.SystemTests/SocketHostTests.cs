@@ -191,7 +191,7 @@ public sealed class SocketHostTests(SandboxFixture sandbox)
             output/shell/hsmremote -NoProfile -NonInteractive -Command "Install-P11KitServer host-loop -TargetUri 'pkcs11:token=host-loop'" >&2
             mkdir -p /etc/systemd/system/host-loop.socket.d /etc/systemd/system/host-loop@.service.d /etc/pkcs11/modules
             printf '[Socket]\nMaxConnections=60\n' >/etc/systemd/system/host-loop.socket.d/few.conf
-            printf '[Service]\nTasksMax=5\nRuntimeMaxSec=20\nBindReadOnlyPaths=/run/host-loop\n' >/etc/systemd/system/host-loop@.service.d/few.conf
+            printf '[Service]\nTasksMax=5\nRuntimeMaxSec=20\nBindReadOnlyPaths=/run/host-loop\nExecStartPre=/bin/sleep 2\n' >/etc/systemd/system/host-loop@.service.d/few.conf
             echo 'remote: unix:path=/run/host-loop/pkcs11' >/etc/pkcs11/modules/self.module
             systemctl daemon-reload
             systemctl restart host-loop.socket

@@ -109,7 +109,11 @@ public sealed class TwoHosts : IAsyncLifetime
     /// <summary>Makes the network between the two, anew when one of them was rebooted.</summary>
     internal void Join()
     {
-        var add = CommandResult.Of(TimeSpan.FromSeconds(10), "", "ip", ["link", "add", "fwd", "netns", Id(Near), "type", "veth", "peer", "name", "fwd", "netns", Id(Far)]);
+        // What a reboot leaves of the one before goes a moment later.
+        CommandResult add;
+        var attempts = 0;
+        while ((add = CommandResult.Of(TimeSpan.FromSeconds(10), "", "ip", ["link", "add", "fwd", "netns", Id(Near), "type", "veth", "peer", "name", "fwd", "netns", Id(Far)])).StdErr.Contains("File exists", StringComparison.Ordinal) && ++attempts < 100)
+            Thread.Sleep(TimeSpan.FromMilliseconds(100));
         Assert.SkipWhen(add.ExitCode != 0, $"Two sandboxes cannot be joined here: {add.StdErr.Trim()}");
         Near.Shell($"ip addr add {NearAddress}/24 dev fwd; ip link set fwd up").Succeeded();
         Far.Shell($"ip addr add {FarAddress}/24 dev fwd; ip link set fwd up").Succeeded();

@@ -23,7 +23,7 @@ public sealed class UriTests(SandboxFixture sandbox)
             while IFS= read -r URI; do
                 export URI
                 socat UNIX-LISTEN:/var/tmp/uri-see.sock EXEC:/var/tmp/uri-remote.sh 2>/dev/null </dev/null &
-                until [ -S /var/tmp/uri-see.sock ]; do sleep 0.05; done
+                until [ "$(ss -Hxl src /var/tmp/uri-see.sock)" ]; do sleep 0.05; done
                 P11_KIT_SERVER_ADDRESS=unix:path=/var/tmp/uri-see.sock p11tool --provider "$module" --list-token-urls 2>/dev/null </dev/null | sort | paste -s -d ' '
                 wait
                 rm -f /var/tmp/uri-see.sock

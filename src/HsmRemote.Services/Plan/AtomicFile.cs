@@ -31,12 +31,21 @@ static class AtomicFile
     /// <summary>What is at a path, or null when nothing is. Follows a link.</summary>
     internal static FileImage? Read(string path)
     {
+        // A directory is none.
         if (!File.Exists(path))
             return null;
-        var content = File.ReadAllBytes(path);
-        if (FileStatus.TryRead(path, out var status) is not 0 and var error)
-            throw new IOException($"{path}: {Marshal.GetPInvokeErrorMessage(error)}");
-        return new FileImage(content, status.Permissions, status.UserId, status.GroupId);
+        try
+        {
+            var content = File.ReadAllBytes(path);
+            if (FileStatus.TryRead(path, out var status) is not 0 and var error)
+                return error == Errno.ENOENT ? null : throw new IOException($"{path}: {Marshal.GetPInvokeErrorMessage(error)}");
+            return new FileImage(content, status.Permissions, status.UserId, status.GroupId);
+        }
+        catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
+        {
+            // Another run has removed it since: that of another instance, whose files are read for the list of all.
+            return null;
+        }
     }
 
     /// <summary>Puts a file in place: written beside, synchronised, renamed over, and the directory synchronised.</summary>

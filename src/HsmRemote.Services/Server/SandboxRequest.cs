@@ -58,7 +58,7 @@ sealed partial record SandboxRequest(
     internal static SandboxRequest Installed(params IEnumerable<InstanceLayout> places)
     {
         var units = places.SelectMany(place => new[] { place.ServiceTemplatePath, place.UnitPath(place.Service) });
-        return units.FirstOrDefault(ServerInventory.IsOurs) is { } unit ? Parse(File.ReadLines(unit)) : Nothing;
+        return units.FirstOrDefault(ServerInventory.IsOurs) is { } unit ? Parse(UnitFile.LinesOf(unit)) : Nothing;
     }
 
     /// <summary>Writes it down below <see cref="InstanceUnits.Mark"/>, as it is: systemd does not read that section.</summary>

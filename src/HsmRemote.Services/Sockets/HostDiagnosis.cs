@@ -134,12 +134,12 @@ sealed class HostDiagnosis(Rung seen, P11SocketEndpoint endpoint, P11Identity id
             SystemdPriority = UnitJournal.Notice,
         };
         IReadOnlyList<string> lines = [];
-        for (var i = 0; i < 6; i++)
+        // What the program and what systemd wrote come one after the other.
+        for (int i = 0, same = 0; i < 12 && same < 2; i++)
         {
             var last = lines.Count;
             lines = [.. UnitJournal.Read(query).Select(line => line.Message)];
-            if (last > 0 && lines.Count == last)
-                break;
+            same = last > 0 && lines.Count == last ? same + 1 : 0;
             Thread.Sleep(JournalPause);
         }
 

@@ -203,13 +203,13 @@ sealed class SystemdManager(P11KitServerScope scope = P11KitServerScope.System) 
     string Explain(string unit, string result, DateTimeOffset started)
     {
         var cause = Load(unit)?.Text("Result") is { Length: > 0 } text and not "success" ? $", result {text}" : "";
-        // The lines come to the journal a moment after the job has ended.
+        // The lines come to the journal a moment after the job has ended, systemd's own first.
         var query = new JournalQuery(other => string.Equals(other, unit, StringComparison.Ordinal), ExplainingLines)
         {
             Units = [unit], UserId = scope == P11KitServerScope.User ? Accounts.geteuid() : null, Since = started, SystemdPriority = UnitJournal.Notice,
         };
         IReadOnlyList<JournalLine> lines = [];
-        for (var i = 0; i < 5 && lines.Count == 0; i++)
+        for (var i = 0; i < 12 && !lines.Any(line => line.ProcessId is not (null or 1)); i++)
         {
             Thread.Sleep(JournalPause);
             lines = UnitJournal.Read(query);

@@ -69,7 +69,7 @@ public sealed class ExampleTests(OwnSandbox host) : IClassFixture<OwnSandbox>
         sandbox.WriteFile("/run/example.ps1", Script(page, examples));
         sandbox.Run("mkdir", "-p", "/srv/device").Succeeded();
         var result = sandbox.Run(
-            TimeSpan.FromMinutes(3), "", SandboxFixture.ShellPath, "-NoProfile", "-NonInteractive", "-WorkingDirectory", "/srv/device", "-File", "/run/example.ps1");
+            TimeSpan.FromMinutes(15), "", SandboxFixture.ShellPath, "-NoProfile", "-NonInteractive", "-WorkingDirectory", "/srv/device", "-File", "/run/example.ps1");
         var runs = Runs(result.StdOut);
         Assert.True(runs.Count == examples.Count, result.ToString());
         List<string> problems = [];

@@ -66,12 +66,17 @@ function Clear-Sandbox {
     Start-P11KitServer edge | Out-Null
 }
 
-# Runs what does not end by itself in a process of its own, and presses Ctrl-C after a while.
+# Runs what does not end by itself in a process of its own, and presses Ctrl-C when it says that it waits for that.
 function Invoke-UntilInterrupted([string] $Code) {
     [IO.File]::WriteAllText('/run/examples/interrupted.ps1', $Code)
-    env --default-signal=INT timeout --signal=INT --kill-after=20 5 ([Environment]::ProcessPath) -NoProfile -NonInteractive -File /run/examples/interrupted.ps1
-    # timeout's own status: it was there until then, and the signal ended it.
-    if ($LASTEXITCODE -eq 124) { $global:LASTEXITCODE = 0 }
+    bash -c @'
+        env --default-signal=INT "$0" -NoProfile -NonInteractive -File /run/examples/interrupted.ps1 >/run/examples/said 2>&1 &
+        shell=$!
+        for i in {1..600}; do grep -q 'Ctrl-C' /run/examples/said && break; kill -0 $shell 2>/dev/null || break; sleep 0.1; done
+        # It was there until then, and the signal ended it.
+        kill -INT $shell; signalled=$?
+        wait $shell; cat /run/examples/said; exit $signalled
+'@ ([Environment]::ProcessPath)
 }
 
 function Invoke-Example([string] $Title, [scriptblock] $Before, [string] $Code, [switch] $Interrupt) {

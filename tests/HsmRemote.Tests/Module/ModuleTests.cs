@@ -103,7 +103,7 @@ public sealed class ModuleTests(Engine engine) : IDisposable
         var script = $$"""
             foreach ($file in [IO.Directory]::GetFiles('{{directory.FullName}}', '*.dll')) { [void] [Reflection.Assembly]::LoadFrom($file) }
             Import-Module '{{Checkout.Manifest}}'
-            $tokens = Get-Pkcs11Token -IncludeTrust -IncludeUninitialized -ErrorAction SilentlyContinue
+            $tokens = Get-Pkcs11Token -IncludeTrust -IncludeUninitialized -ErrorAction SilentlyContinue -WarningAction SilentlyContinue
             $plan = Register-Pkcs11Module loads-diffplex /no/such/library.so -Force -WhatIf
             foreach ($assembly in [AppDomain]::CurrentDomain.GetAssemblies()) {
                 if ($assembly.GetName().Name -in '{{string.Join("','", dependencies)}}') {

@@ -71,7 +71,7 @@ public sealed class ObjectFailureTests(Engine engine) : IDisposable
     {
         using var signer = new FakeSigner { StallsAt = OpenSession };
         directory.Listen(signer.ServeAsync);
-        var error = engine.Run($"Get-Pkcs11Object -SocketPath '{directory.SocketPath}' -Type PrivateKey -TimeoutSeconds 0.5").Error;
+        var error = engine.Run($"Get-Pkcs11Object -SocketPath '{directory.SocketPath}' -Type PrivateKey -TimeoutSeconds 5").Error;
         Assert.StartsWith("ObjectsTimedOut,", error.FullyQualifiedErrorId, StringComparison.Ordinal);
         Assert.Equal(ErrorCategory.OperationTimeout, error.CategoryInfo.Category);
     }

@@ -174,7 +174,7 @@ public sealed class ObjectTests : IDisposable
     {
         engine.Run($"{Session} $gone = Get-Pkcs11Token -Module softhsm2").Check();
         store.Run("softhsm2-util", "--delete-token", "--token", "objects");
-        var error = engine.Run("$gone | Get-Pkcs11Object").Error;
+        var error = engine.Run($"{Session} $gone | Get-Pkcs11Object").Error;
         Assert.StartsWith("TokenGone,", error.FullyQualifiedErrorId, StringComparison.Ordinal);
         Assert.Contains("'objects'", error.ToString(), StringComparison.Ordinal);
     }
@@ -186,7 +186,7 @@ public sealed class ObjectTests : IDisposable
         var pem = written.ExportCertificatePem();
         var uri = Assert.Single(store.ListedUris());
         Assert.Equal(pem, Assert.Single(engine.Run($"{Session} Export-Pkcs11Certificate '{uri}'").Check()).BaseObject);
-        Assert.Equal(pem, Assert.Single(engine.Run("Get-Pkcs11Token -Module softhsm2 | Get-Pkcs11Object edge | Export-Pkcs11Certificate").Check()).BaseObject);
+        Assert.Equal(pem, Assert.Single(engine.Run($"{Session} Get-Pkcs11Token -Module softhsm2 | Get-Pkcs11Object edge | Export-Pkcs11Certificate").Check()).BaseObject);
 
         var file = store.PathOf("edge.pem");
         string Export(string more = "") => $"{Session} Export-Pkcs11Certificate 'pkcs11:object=edge' -Path '{file}' {more}";

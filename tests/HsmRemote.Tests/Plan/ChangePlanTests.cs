@@ -87,7 +87,7 @@ public sealed class ChangePlanTests : IDisposable
         var path = At("lock");
         using (await PlanLock.TakeAsync(path, "edge", reporter, TimeSpan.FromSeconds(1), TestContext.Current.CancellationToken))
         {
-            var error = await Assert.ThrowsAsync<HsmRemoteException>(() => PlanLock.TakeAsync(path, "edge", reporter, TimeSpan.FromMilliseconds(200), TestContext.Current.CancellationToken));
+            var error = await Assert.ThrowsAsync<HsmRemoteException>(() => PlanLock.TakeAsync(path, "edge", reporter, TimeSpan.FromSeconds(2), TestContext.Current.CancellationToken));
             Assert.Equal("InstanceBusy", error.ErrorId);
             Assert.Contains($"process {Environment.ProcessId}", error.Message, StringComparison.Ordinal);
             Assert.Contains(reporter.Messages, m => m.Contains("Waiting for another run on 'edge'", StringComparison.Ordinal));

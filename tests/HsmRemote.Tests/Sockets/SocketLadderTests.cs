@@ -10,7 +10,7 @@ namespace HsmRemote.Tests.Sockets;
 public sealed class SocketLadderTests : IDisposable
 {
     static readonly TimeSpan Long = TimeSpan.FromSeconds(30);
-    static readonly TimeSpan Short = TimeSpan.FromSeconds(1);
+    static readonly TimeSpan Short = TimeSpan.FromSeconds(5);
 
     readonly SocketDirectory directory = new();
 
