@@ -65,9 +65,10 @@ static class InstallPlanner
         bool Changes(string unit) => gone.Contains(unit, StringComparer.Ordinal)
             || unitSteps.Exists(s => string.Equals(s.Change.Target, layout.UnitPath(unit), StringComparison.Ordinal));
         // No target given: one that is there stays, and a new file exposes nothing.
-        var retarget = target is null && config.Copy() is { } copy ? copy
-            : target is not null || !config.Exists || (takesOver && !HasItsTargetIn(layout.ConfigPath, installed!)) ? config.Retarget(target ?? (moving ?? installed)?.TargetUri ?? [], layout.Scope)
-            : null;
+        var retarget = (target is null ? config.Copy() : null)
+            ?? (target is not null || !config.Exists || (takesOver && !HasItsTargetIn(layout.ConfigPath, installed!))
+                ? config.Retarget(target ?? (moving ?? installed)?.TargetUri ?? [], layout.Scope)
+                : null);
 
         List<PlanStep> steps = [];
         if (packages is not null)
@@ -189,8 +190,7 @@ static class InstallPlanner
         var layout = wanted.Layout;
         if (installed is { IsManaged: true, SocketPath: { } old } && !SamePath.Is(old, wanted.SocketPath))
         {
-            var origin = InstanceOrigin.Read(layout) ?? InstanceOrigin.Assumed(layout, old);
-            UninstallPlanner.AddSocketDirectories(origin.MadeAbove(old).Where(made => !wanted.SocketPath.StartsWith($"{made}/", StringComparison.Ordinal)), old, steps);
+            UninstallPlanner.AddSocketDirectories(UninstallPlanner.MadeFor(layout, InstanceOrigin.Read(layout), old, wanted), old, steps);
         }
         // What the service's account had as its own: as root, systemd would follow the links in it.
         else if (string.Equals(form.Listener, layout.SocketUnit, StringComparison.Ordinal) && ServerInventory.IsOurs(from.UnitPath(from.Service))

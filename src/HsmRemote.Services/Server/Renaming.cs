@@ -28,28 +28,28 @@ sealed record Renaming(InstanceLayout From, P11KitServer? Former)
             throw Invalid("-Adopt takes over what is called so already", "Leave one of -FormerName and -Adopt out.");
         var from = new InstanceLayout(name, to.Scope);
         var all = servers.Where(s => string.Equals(s.Name, name, StringComparison.Ordinal)).ToList();
-        var former = all.Find(s => s.Scope == to.Scope);
+        var there = all.Find(s => s.Scope == to.Scope);
+        var isOurs = ServerInventory.HasOurs(from);
         if (Adoption.Has(from))
             throw Invalid("it stands in for a service of that name, which comes back when it is uninstalled", $"Uninstall-P11KitServer {name}, and install '{to.Name}'.");
-        // A run that was cut short may have removed a unit of ours that systemd has loaded still.
-        if (former is { IsManaged: false } && ServerInventory.HasOurs(from))
-            former = null;
-        if (former is not null && !former.IsManaged)
+        if (there is { IsManaged: false } && !isOurs)
         {
             throw new HsmRemoteException(
-                "NotManaged", FailureKind.InvalidOperation, $"'{name}' was not installed by HsmRemote, so it cannot be renamed: its unit is {former.UnitPath}.",
+                "NotManaged", FailureKind.InvalidOperation, $"'{name}' was not installed by HsmRemote, so it cannot be renamed: its unit is {there.UnitPath}.",
                 $"Install '{to.Name}' without -FormerName, and remove '{name}' with what installed it (its package, for example).", name);
         }
 
-        if (!all.Exists(s => s.Scope == to.Scope) && all is [var other, ..])
+        if (there is null && all is [var other, ..])
             throw Invalid($"it is of -Scope {other.Scope}", $"Rename it there first: -Scope {other.Scope}; then install it with -Scope {to.Scope}.");
-        if (!ServerInventory.HasOurs(from))
+        if (!isOurs)
         {
             if (installed is null)
                 reporter.Warning($"There is no instance '{name}' that could be renamed: '{to.Name}' is a new one.");
             return null;
         }
 
+        // A run that was cut short may have removed a unit of ours that systemd has loaded still.
+        var former = there is { IsManaged: true } ? there : null;
         if (former is null && installed is null)
             throw Invalid("its units run no p11-kit server", $"Install it as it should be (Install-P11KitServer {name}), or remove it (Uninstall-P11KitServer {name}), first.");
         // A run that was cut short has neither enabled nor started it.

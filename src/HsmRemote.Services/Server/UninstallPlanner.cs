@@ -36,13 +36,14 @@ static class UninstallPlanner
             return steps;
         }
 
+        var origin = InstanceOrigin.Read(layout);
         AddStops(systemd, layout, before, steps);
         AddGroup(systemd, layout, null, steps, reporter);
         // The units go last: as long as one is there, a run that was cut short is found and finished by the next.
         if (units.Count > 0)
-            AddSocketDirectories(layout, installed?.SocketPath, null, steps, reporter);
+            AddSocketDirectories(layout, origin, installed?.SocketPath, null, steps, reporter);
         if (before is null)
-            AddFiles(layout, steps, reporter);
+            AddFiles(layout, origin, units, steps, reporter);
         else
         {
             // Drop-ins were there before, or were made for what comes back as well.
@@ -82,10 +83,11 @@ static class UninstallPlanner
     internal static void AddRenamed(ISystemdManager systemd, Renaming renaming, InstanceState successor, List<PlanStep> steps, IReporter reporter)
     {
         var layout = renaming.From;
-        AddGroup(systemd, layout, successor, steps, reporter);
-        AddSocketDirectories(layout, renaming.Former?.SocketPath, successor, steps, reporter);
+        var origin = InstanceOrigin.Read(layout);
         var units = layout.Units.Select(layout.UnitPath).Where(ServerInventory.IsOurs).ToList();
-        AddFiles(layout, steps, reporter);
+        AddGroup(systemd, layout, successor, steps, reporter);
+        AddSocketDirectories(layout, origin, renaming.Former?.SocketPath, successor, steps, reporter);
+        AddFiles(layout, origin, units, steps, reporter);
         steps.AddRange(units.Select(path => new RemoveFileStep(path)));
     }
 
@@ -95,21 +97,21 @@ static class UninstallPlanner
             steps.Add(release);
     }
 
-    static void AddSocketDirectories(InstanceLayout layout, string? socketPath, InstanceState? successor, List<PlanStep> steps, IReporter reporter)
+    static void AddSocketDirectories(InstanceLayout layout, InstanceOrigin? origin, string? socketPath, InstanceState? successor, List<PlanStep> steps, IReporter reporter)
     {
-        if (socketPath is null)
-            return;
-        var made = (InstanceOrigin.Read(layout) ?? InstanceOrigin.Assumed(layout, socketPath)).MadeAbove(socketPath)
-            .Where(directory => successor?.SocketPath.StartsWith($"{directory}/", StringComparison.Ordinal) is not true).ToList();
-        if (made is [var lowest, ..] && !IsMounted(lowest, layout, successor, reporter))
+        if (socketPath is not null && MadeFor(layout, origin, socketPath, successor) is [var lowest, ..] made && !IsMounted(lowest, layout, successor, reporter))
             AddSocketDirectories(made, socketPath, steps);
     }
 
-    static void AddFiles(InstanceLayout layout, List<PlanStep> steps, IReporter reporter)
+    /// <summary>The directories that were made for a socket, from the one that holds it upwards, but for those that the instance goes on in.</summary>
+    internal static List<string> MadeFor(InstanceLayout layout, InstanceOrigin? origin, string socketPath, InstanceState? successor) =>
+        [.. (origin ?? InstanceOrigin.Assumed(layout, socketPath)).MadeAbove(socketPath)
+            .Where(directory => successor?.SocketPath.StartsWith($"{directory}/", StringComparison.Ordinal) is not true)];
+
+    static void AddFiles(InstanceLayout layout, InstanceOrigin? origin, List<string> units, List<PlanStep> steps, IReporter reporter)
     {
-        var origin = InstanceOrigin.Read(layout);
         AddConfiguration(layout, origin ?? InstanceOrigin.Assumed(layout, null), steps, reporter);
-        foreach (var unit in layout.Units.Select(layout.UnitPath).Where(ServerInventory.IsOurs))
+        foreach (var unit in units)
             AddDropIns(unit, origin, steps, reporter);
     }
 

@@ -46,13 +46,14 @@ sealed class SocketCauses(P11SocketEndpoint endpoint, P11Identity identity, Time
             $"The socket is {status.Describe()}, and {identity} may not write to it. Connecting needs the w permission"
             + (byGroup ? $", which comes with group {status.GroupId}." : ", which its group does not have either.")
             + (isHidden ? " It runs in a user namespace of its own, in which that group is nobody's: its groups are others on the host." : ""),
-            isHidden
-                ? $"Start it in the host's user namespace, and with the group: `--userns=host --group-add {status.GroupId}`. "
-                  + "Or, where the engine is rootless, have its user be in the group, and give the container `--group-add keep-groups`."
-                : byGroup
-                ? $"Give the container the group: `--group-add {status.GroupId}` (here: `-SupplementaryGroup {status.GroupId}`). "
-                  + $"Or give the socket a group that it has: {Regroup("-Group GROUP")}"
-                : $"Give the socket a group that may write: {Regroup("-Group GROUP -SocketMode 0660")}");
+            (isHidden, byGroup) switch
+            {
+                (true, _) => $"Start it in the host's user namespace, and with the group: `--userns=host --group-add {status.GroupId}`. "
+                    + "Or, where the engine is rootless, have its user be in the group, and give the container `--group-add keep-groups`.",
+                (_, true) => $"Give the container the group: `--group-add {status.GroupId}` (here: `-SupplementaryGroup {status.GroupId}`). "
+                    + $"Or give the socket a group that it has: {Regroup("-Group GROUP")}",
+                _ => $"Give the socket a group that may write: {Regroup("-Group GROUP -SocketMode 0660")}",
+            });
     }
 
     /// <summary>How the socket gets another group: ours by the cmdlet, others by their unit.</summary>
