@@ -120,7 +120,8 @@ boot() {
             echo 0 >"${parent%/}/hsmremote-sandbox-$$/cgroup.procs"
         done
         # Asked for before it looks whether the script still lives, so that there is no moment to miss its death in.
-        # systemd-nspawn ends with 133 when the system in it reboots.
+        # systemd-nspawn ends with 133 when the system in it reboots. The one timer of a bare system would clean /tmp and
+        # /run in the fifteenth minute, beside a test that compares them.
         # shellcheck disable=SC2016
         exec setpriv --pdeathsig KILL sh -c '[ $PPID = $0 ] && exec "$@"' $$ \
             unshare --pid --fork --kill-child --mount-proc -- \
@@ -128,7 +129,7 @@ boot() {
             systemd-nspawn --quiet --directory="$root" --machine=sandbox --boot --private-network --register=no \
             --keep-unit --link-journal=no --resolv-conf=off --timezone=off --console=pipe \
             --bind-ro="$repo" ${dotnet:+"--bind-ro=$dotnet"} \
-            systemd.unit=basic.target systemd.show_status=no </dev/null >/run/sandbox/console 2>&1
+            systemd.unit=basic.target systemd.mask=systemd-tmpfiles-clean.timer systemd.show_status=no </dev/null >/run/sandbox/console 2>&1
     ) &
     unshare=$!
     trap throw_away EXIT

@@ -190,7 +190,7 @@ public sealed partial class FleetFixture : IAsyncLifetime
             find $d -xdev \( -path '/run/log*' -o -path '/run/systemd/*' -o -path '/run/user*' -o -path /run/sshd -o -path '*/tmp/systemd-private*' \) -prune \
                 -o -type f -printf '%p %y %m %u %g %s\n' -o -printf '%p %y %m %u %g %l\n'
         done | LC_ALL=C sort
-        systemctl list-unit-files --no-legend --plain
+        systemctl list-unit-files --no-legend --plain | tr -s ' '
         dpkg-query --show
         """).Succeeded().Split('\n');
 

@@ -3,7 +3,7 @@ namespace HsmRemote.SystemTests;
 /// <summary>All of /etc, of /run and of what systemd knows, to compare before and after.</summary>
 static class HostState
 {
-    // What is not of instances: images and roots of other tests. What runs by itself: logs, invocations, what systemd mounts a service's files on; and the copy that shadow's tools leave of what they change (groupdel(8)).
+    // What is not of instances: images and roots of other tests. What runs by itself: logs, invocations, what systemd mounts a service's files on; and the copy that shadow's tools leave of what they change (groupdel(8)). systemctl's columns are as wide as any unit of the host needs.
     const string Script = """
         # D-Bus starts when it is first asked.
         busctl --no-pager list >/dev/null
@@ -12,7 +12,7 @@ static class HostState
                 -o -name 'group-' -o -name 'gshadow-' \) -prune -o -printf '%p %y %m %u %g %l\n'
             find $d -xdev \( -path /run/log -o -path /run/containers-test -o -path /run/trixie -o -path /run/rootless -o -path /run/systemd -o -path /run/user -o -name 'group-' -o -name 'gshadow-' \) -prune -o -type f -exec sha256sum {} +
         done | LC_ALL=C sort
-        systemctl list-unit-files --no-legend --plain
+        systemctl list-unit-files --no-legend --plain | tr -s ' '
         systemctl list-units --all --no-legend --plain | awk '{ print "unit", $1, $2, $3 }' | grep -vE '^unit (user|session|run-)' | LC_ALL=C sort
         """;
 

@@ -10,6 +10,7 @@ sealed class Interference : IAsyncDisposable
     // Whole trees, without what systemd writes by itself and the backups that groupadd and groupdel make. The group files
     // are sorted: a group that is put back comes last. A server that makes its socket by itself is waited for. The lock of
     // a group that the instance has no more stays, held by nobody, when a run is killed: none of its later runs takes it.
+    // systemctl makes its columns as wide as any unit of the host needs, so their width is none of the instance's.
     const string SnapshotScript = $$"""
         export XDG_RUNTIME_DIR=/run/user/0
         while pgrep -x 'systemd-sysuser|groupdel|groupadd|systemd-analyze' >/dev/null || [ "$(systemctl list-jobs --no-legend)" ]; do sleep 0.01; done
@@ -23,10 +24,10 @@ sealed class Interference : IAsyncDisposable
         echo '--- groups'
         sort etc/group etc/gshadow
         echo '--- units'
-        systemctl list-unit-files --plain --no-legend | grep {{Name}} || true
-        systemctl list-units --all --plain --no-legend | grep {{Name}} | sort || true
+        systemctl list-unit-files --plain --no-legend | grep {{Name}} | tr -s ' ' || true
+        systemctl list-units --all --plain --no-legend | grep {{Name}} | tr -s ' ' | sort || true
         systemctl show -P NeedDaemonReload -P ActiveState {{Name}}.socket
-        systemctl --user list-units --all --plain --no-legend | grep {{Name}} | sort || true
+        systemctl --user list-units --all --plain --no-legend | grep {{Name}} | tr -s ' ' | sort || true
         systemctl --user show -P NeedDaemonReload -P ActiveState {{Name}}.socket
         """;
 
@@ -77,7 +78,7 @@ sealed class Interference : IAsyncDisposable
         }
     }
 
-    internal State Snapshot() => new(sandbox.Shell(SnapshotScript).Succeeded());
+    internal State Snapshot() => new(sandbox.Look(SnapshotScript));
 
     internal void Reset() => sandbox.Shell(ResetScript).Succeeded();
 
