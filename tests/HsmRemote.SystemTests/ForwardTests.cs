@@ -157,6 +157,9 @@ public sealed class ForwardTests(TwoHosts hosts) : IClassFixture<TwoHosts>
             """).Succeeded();
         Error($"New-P11SocketForward edge {Far} -RemotePath /tmp/live.p11", "ForwardPathInUse", "ss -xlp");
         Error($"New-P11SocketForward edge {Far} -RemotePath /tmp/hidden.p11", "ForwardPathInUse", "ss -xlp");
+        // Who may not connect cannot tell either.
+        MakeFarUser("plain", "/bin/sh");
+        Error($"New-P11SocketForward edge {Far} -User plain -RemotePath /tmp/hidden.p11", "ForwardPathUnclear", "cannot be found out");
         Error($"New-P11SocketForward edge {Far} -RemotePath /tmp/file.p11", "ForwardPathTaken", "not touched");
         Error($"New-P11SocketForward edge {Far} -RemotePath /tmp/link.p11", "ForwardPathTaken", "symbolic link");
         Error($"New-P11SocketForward edge {Far} -RemotePath /run/open/pkcs11", "ForwardDirectoryUnusable", "chmod +t");
@@ -256,6 +259,9 @@ public sealed class ForwardTests(TwoHosts hosts) : IClassFixture<TwoHosts>
         Error($"New-P11SocketForward -HostName {Far} -Direction Pull -RemotePath /run/nothing -ForwardName bad", "RemoteSocketFailed", "Test-P11Socket");
         Error($"New-P11SocketForward edge {Far} -KeyPath /root/no-such-key -ForwardName bad", "SshFileMissing", "-KeyPath");
         Error($"New-P11SocketForward edge '-oProxyCommand=x' -ForwardName bad", "HostNameInvalid", "alias");
+        hosts.Far.WriteFile("/usr/local/bin/silent", "#!/bin/sh\nexec sleep 300\n", "0755");
+        MakeFarUser("silent", "/usr/local/bin/silent");
+        Error($"New-P11SocketForward edge {Far} -User silent -ForwardName bad", "FarSideSilent", "login shell");
         Error("Test-P11SocketForward bad", "ForwardNotFound", "no forward");
         Assert.Equal("", Leftovers("bad"));
     }
@@ -396,6 +402,9 @@ public sealed class ForwardTests(TwoHosts hosts) : IClassFixture<TwoHosts>
         Assert.Equal(errorId, result.Output[0].GetString());
         Assert.Contains(says, result.Output[1].GetString(), StringComparison.Ordinal);
     }
+
+    void MakeFarUser(string name, string shell) =>
+        hosts.Far.Shell($"useradd --create-home --shell {shell} {name}; install -D -m 0600 -o {name} /root/.ssh/authorized_keys /home/{name}/.ssh/authorized_keys; chown {name} /home/{name}/.ssh").Succeeded();
 
     /// <summary>What of a forward is on this host.</summary>
     string Leftovers(string name) => hosts.Near.Shell(

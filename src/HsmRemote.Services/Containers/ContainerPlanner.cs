@@ -29,9 +29,7 @@ static class ContainerPlanner
         P11ContainerConfig config, ContainerUser user, string service, string path, PinBytes? pin, bool asSecret, IReporter reporter)
     {
         var before = Read(path);
-        // docker-compose takes a byte order mark, which is no part of the YAML, and stays.
-        var mark = before is not null && before.Content.AsSpan().StartsWith(Encoding.UTF8.Preamble) ? Encoding.UTF8.Preamble.Length : 0;
-        var text = before is null ? "" : Utf8(before.Content.AsSpan(mark), path);
+        var (mark, text) = before is null ? (0, "") : Yaml(before, path);
         // Without a PIN to write, a secret that the file has already is the one that counts, wherever it is from.
         string? pinFile = PinFile(path);
         var isThere = asSecret && pin is null && ComposeMerge.HasSecret(path, text, out pinFile);
@@ -119,6 +117,17 @@ static class ContainerPlanner
     }
 
     static ChangePlan Plan(string name, PlanStep?[] steps, byte[]? secret = null) => new(name, [.. steps.OfType<PlanStep>()], new Eraser(secret ?? []));
+
+    /// <summary>The text of a compose file, or null when it is not there.</summary>
+    /// <exception cref="HsmRemoteException">It is a directory, may not be read, or is not in UTF-8.</exception>
+    internal static string? ComposeText(string path) => Read(path) is { } file ? Yaml(file, path).Text : null;
+
+    // docker-compose takes a byte order mark, which is no part of the YAML, and stays.
+    static (int Mark, string Text) Yaml(FileImage file, string path)
+    {
+        var mark = file.Content.AsSpan().StartsWith(Encoding.UTF8.Preamble) ? Encoding.UTF8.Preamble.Length : 0;
+        return (mark, Utf8(file.Content.AsSpan(mark), path));
+    }
 
     static FileImage? Read(string path)
     {

@@ -25,8 +25,8 @@ sealed class P11ContainerService : IP11ContainerService
         var user = ContainerUser.Of(request);
         // Who the service runs as already is who has to get in, and stays as it is written.
         var isFiles = request.Engine is P11ContainerEngine.Compose && user.IsImages;
-        if (isFiles && File.Exists(path))
-            user = ContainerUser.Parse(ComposeMerge.UserOf(path, await File.ReadAllTextAsync(path, cancellationToken), service));
+        if (isFiles && ContainerPlanner.ComposeText(path) is { } compose)
+            user = ContainerUser.Parse(ComposeMerge.UserOf(path, compose, service));
         var config = await ComputeAsync(socket, request, user, reporter, cancellationToken);
         if (isFiles)
             config = config with { User = null };

@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Globalization;
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
+using HsmRemote.Services.Containers;
 using HsmRemote.Services.Native;
 using HsmRemote.Services.P11Kit;
 using HsmRemote.Services.P11KitRpc;
@@ -166,5 +167,8 @@ sealed class ModuleReader(bool isolated, TimeSpan timeout, IReporter reporter)
 
     static HsmRemoteException Failed(ModuleEntry module, string why, Exception cause) => new(
         "ModuleFailed", FailureKind.Unavailable, $"The module '{module.Name}' ({module.Location}) failed: {why.TrimEnd('.')}.",
-        "Check that its device is plugged in and its daemon runs; Get-Pkcs11Module shows how it is configured.", module.Location, cause);
+        cause is DllNotFoundException or EntryPointNotFoundException
+            ? $"See what it is and what it lacks: ldd {ShellWord.Quote(module.Location)}; Get-Pkcs11Module shows how it is configured."
+            : "Check that its device is plugged in and its daemon runs; Get-Pkcs11Module shows how it is configured.",
+        module.Location, cause);
 }

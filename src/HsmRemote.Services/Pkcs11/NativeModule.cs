@@ -22,11 +22,21 @@ sealed unsafe class NativeModule
     NativeModule(FunctionList* functions) => this.functions = functions;
 
     /// <summary>Loads a library.</summary>
-    /// <exception cref="DllNotFoundException">It cannot be loaded; the message is the loader's.</exception>
+    /// <exception cref="DllNotFoundException">It cannot be loaded; the message has what the loader said.</exception>
     /// <exception cref="EntryPointNotFoundException">It is no PKCS #11 module.</exception>
     internal static NativeModule Load(string path) => Loaded.GetOrAdd(path, static path =>
     {
-        var library = NativeLibrary.Load(path);
+        nint library;
+        try
+        {
+            library = NativeLibrary.Load(path);
+        }
+        catch (DllNotFoundException e)
+        {
+            // What the loader said is the last line, after .NET's advice.
+            throw new DllNotFoundException($"the library cannot be loaded: {e.Message.TrimEnd().Split('\n')[^1]}", e);
+        }
+
         if (!NativeLibrary.TryGetExport(library, "C_GetFunctionList", out var getFunctionList))
             throw new EntryPointNotFoundException("it has no C_GetFunctionList, so it is no PKCS #11 module");
         FunctionList* list = null;

@@ -64,7 +64,7 @@ static class AtomicFile
             using (var file = openat(ready, beside, WriteOnly | Create | Exclusive | NoFollow | CloseOnExec, 0x180))
             {
                 if (file.IsInvalid)
-                    throw Failure(Path.Combine((above ?? place).DirectoryPath, beside));
+                    throw Failure((above ?? place).DirectoryPath);
                 RandomAccess.Write(file, image.Content, 0);
                 Check(fchown(file, image.UserId, image.GroupId), path);
                 Check(fchmod(file, (uint)image.Mode), path);

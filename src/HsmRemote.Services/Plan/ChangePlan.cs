@@ -53,8 +53,8 @@ sealed class ChangePlan(string name, IReadOnlyList<PlanStep> steps, IDisposable 
                     throw;
                 throw new HsmRemoteException(
                     "ChangeFailed", (e as HsmRemoteException)?.Kind ?? FailureKind.InvalidOperation,
-                    $"Step {i + 1} of {steps.Count} for '{Name}' failed: {Lower(change.Description)}: {e.Message.TrimEnd('.')}. "
-                    + Outcome([.. steps.Take(i).Where(s => s.Stays).Select(s => Lower(s.Change.Description))], notUndone),
+                    $"Step {i + 1} of {steps.Count} for '{Name}' failed: {Lower(change.Description)}: {((e as HsmRemoteException)?.Failure ?? e.Message).TrimEnd('.')}. "
+                    + Outcome(i == 0, [.. steps.Take(i).Where(s => s.Stays).Select(s => Lower(s.Change.Description))], notUndone),
                     (e as HsmRemoteException)?.Remedy ?? "Mend the cause and run the command again.", change.Target, e);
             }
         }
@@ -87,8 +87,9 @@ sealed class ChangePlan(string name, IReadOnlyList<PlanStep> steps, IDisposable 
 
     public void Dispose() => systemd.Dispose();
 
-    static string Outcome(List<string> staying, List<string> notUndone) =>
+    static string Outcome(bool isFirst, List<string> staying, List<string> notUndone) =>
         notUndone.Count > 0 ? $"Not all could be undone; still changed: {string.Join("; ", staying.Concat(notUndone))}."
+        : isFirst ? "It was the first: nothing has changed."
         : staying.Count > 0 ? $"The steps before it were undone, except: {string.Join("; ", staying)}. Nothing else has changed."
         : "The steps before it were undone: nothing has changed.";
 

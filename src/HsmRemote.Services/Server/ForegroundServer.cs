@@ -18,12 +18,6 @@ sealed partial class ForegroundServer(IReadOnlyList<Pkcs11Uri> targetUri, string
 
     internal async Task RunAsync(Action<P11KitForegroundServer> started, CancellationToken cancellationToken)
     {
-        if (targetUri.Count == 0)
-        {
-            throw new HsmRemoteException(
-                "TargetRequired", FailureKind.InvalidArgument, "A server that is given no URI exposes no token.", "Give -TargetUri; Get-Pkcs11Token shows the URIs.", "-TargetUri");
-        }
-
         // Only its owner passes the directory, whatever mode this p11-kit gives the socket.
         var own = socketPath is null ? Directory.CreateTempSubdirectory("p11-kit-") : null;
         var path = socketPath ?? Path.Combine(own!.FullName, "pkcs11");
@@ -65,7 +59,7 @@ sealed partial class ForegroundServer(IReadOnlyList<Pkcs11Uri> targetUri, string
             // p11-kit removes it, unless it was killed.
             if (own is not null)
                 own.Delete(recursive: true);
-            else if (isOurs)
+            else if (isOurs && Path.Exists(path))
                 File.Delete(path);
         }
     }

@@ -9,11 +9,10 @@ namespace HsmRemote.Services.Server;
 static class InstallPlanner
 {
     internal static async Task<IChangePlan> PlanAsync(
-        SystemdManagers managers, P11KitServerSpec spec, IReporter reporter, CancellationToken cancellationToken)
+        SystemdManagers managers, P11KitServerSpec spec, InstanceLayout layout, IReporter reporter, CancellationToken cancellationToken)
     {
         var servers = ServerInventory.List(managers, reporter);
         var same = servers.Where(s => string.Equals(s.Name, spec.Name, StringComparison.Ordinal)).ToList();
-        var layout = new InstanceLayout(spec.Name, spec.Scope ?? DefaultScope(same));
         var systemd = managers[layout.Scope];
         var installed = same.Find(s => s.Scope == layout.Scope);
         // Of the other scope, and the caller's to remove: it moves here.
@@ -141,9 +140,6 @@ static class InstallPlanner
             steps.AddRange(UninstallPlanner.Steps(managers, other, moving, reporter));
         return new ChangePlan(spec.Name, steps, managers);
     }
-
-    static P11KitServerScope DefaultScope(List<P11KitServer> same) =>
-        same.Exists(s => s.Scope == P11KitServerScope.User) && (same.Count == 1 || !Caller.IsRoot) ? P11KitServerScope.User : P11KitServerScope.System;
 
     static bool HasItsTargetIn(string path, P11KitServer server) =>
         server.TargetVariable is InstanceLayout.TargetVariable && string.Equals(server.ConfigPath, path, StringComparison.Ordinal);

@@ -93,7 +93,7 @@ sealed class P11KitServerService(IPkcs11TokenService tokens) : IP11KitServerServ
     public Task<IChangePlan> PlanInstallAsync(P11KitServerSpec spec, IReporter reporter, CancellationToken cancellationToken)
     {
         InstanceRules.CheckName(spec.Name);
-        return InstallPlanner.PlanAsync(new SystemdManagers(), spec, reporter, cancellationToken);
+        return InstallPlanner.PlanAsync(new SystemdManagers(), spec, new InstanceLayout(spec.Name, ScopeOf(spec.Name, spec.Scope)), reporter, cancellationToken);
     }
 
     public IChangePlan PlanUninstall(string name, IReporter reporter, P11KitServerScope? scope = null)
@@ -181,8 +181,7 @@ sealed class P11KitServerService(IPkcs11TokenService tokens) : IP11KitServerServ
     }
 
     /// <summary>Whose instance is meant.</summary>
-    static P11KitServerScope ScopeOf(string name, P11KitServerScope? scope) =>
-        scope ?? (ServerInventory.ServiceUnits(P11KitServerScope.User, name).Any() ? P11KitServerScope.User : P11KitServerScope.System);
+    P11KitServerScope ScopeOf(string name, P11KitServerScope? scope) => scope ?? ScopeOf([name]);
 
     static P11KitServer Find(SystemdManagers managers, string name, IReporter reporter, P11KitServerScope? scope, bool detailed = false)
     {

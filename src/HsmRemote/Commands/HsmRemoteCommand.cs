@@ -66,6 +66,14 @@ public abstract class HsmRemoteCommand : PSCmdlet, IDisposable
         {
             throw new PipelineStoppedException();
         }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // Who reads a file that often cannot be read says so better, with what it is for.
+            throw new HsmRemoteException(
+                "FileInaccessible", e is UnauthorizedAccessException ? FailureKind.PermissionDenied : FailureKind.Unavailable,
+                $"{MyInvocation.MyCommand.Name} needs a file that it cannot use: {e.Message.TrimEnd('.')}.",
+                "Run it as root, for example with sudo, or see what is there: namei -l PATH.", innerException: e);
+        }
         finally
         {
             Progress.Complete();

@@ -25,6 +25,14 @@ public sealed class BadModuleTests(Engine engine) : IDisposable
         Assert.Contains(why, error.ToString(), StringComparison.Ordinal);
     }
 
+    [Fact]
+    public void What_is_no_library_is_said_in_the_words_of_the_loader()
+    {
+        var error = engine.Run("Get-Pkcs11Token -Module /etc/passwd").Error;
+        Assert.Equal("The module 'passwd' (/etc/passwd) failed: the library cannot be loaded: /etc/passwd: invalid ELF header.", error.ToString());
+        Assert.Contains("ldd /etc/passwd", error.ErrorDetails.RecommendedAction, StringComparison.Ordinal);
+    }
+
     [Theory]
     [InlineData("")]
     [InlineData("-Isolated")]

@@ -50,6 +50,14 @@ public sealed class ChangePlanTests : IDisposable
         Assert.Equal("gone", File.ReadAllText(At("gone")));
     }
 
+    [Fact]
+    public async Task Of_the_first_that_fails_nothing_is_said_to_have_been_undone_and_its_advice_is_given_once()
+    {
+        var plan = Plan(new Advising());
+        var error = await Assert.ThrowsAsync<HsmRemoteException>(() => plan.ApplyAsync(reporter, TestContext.Current.CancellationToken));
+        Assert.Equal("Step 1 of 1 for 'test' failed: fail: it cannot. It was the first: nothing has changed. Do something else.", error.Message);
+    }
+
     [Theory]
     [InlineData(1)]
     [InlineData(2)]
@@ -212,6 +220,12 @@ public sealed class ChangePlanTests : IDisposable
     sealed class Failing() : PlanStep(new PlannedChange(ChangeKind.StartUnit, "x", "Fail"))
     {
         internal override Task ApplyAsync(CancellationToken cancellationToken) => throw new InvalidOperationException("on purpose");
+    }
+
+    sealed class Advising() : PlanStep(new PlannedChange(ChangeKind.StartUnit, "x", "Fail"))
+    {
+        internal override Task ApplyAsync(CancellationToken cancellationToken) =>
+            throw new HsmRemoteException("Impossible", FailureKind.Unavailable, "it cannot.", "Do something else.");
     }
 
     sealed class Staying() : PlanStep(new PlannedChange(ChangeKind.InstallPackage, "x", "Install the packages x"))
