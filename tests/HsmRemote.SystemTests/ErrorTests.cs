@@ -11,7 +11,8 @@ public sealed class ErrorTests(OwnSandbox own) : IClassFixture<OwnSandbox>
     [InlineData("ModuleNameInvalid", "Install-P11KitServer err-new -Module 'a b'")]
     [InlineData("PackageMissing", "Install-P11KitServer err-new -Module err-no-such-package")]
     [InlineData("NoTokenPiped", "@() | Set-P11TargetUri err-server")]
-    [InlineData("ForegroundServerEnded", "Start-P11KitServer -Foreground -TargetUri pkcs11:token=err -SocketPath /err/none/pkcs11")]
+    [InlineData("SocketPathInvalid", "Start-P11KitServer -Foreground -TargetUri pkcs11:token=err -SocketPath /err/none/pkcs11")]
+    [InlineData("ForegroundServerEnded", "Start-P11KitServer -Foreground -TargetUri pkcs11:token=err -SocketPath /proc/pkcs11")]
     public void A_command_that_cannot_be_meant(string errorId, string command) => IsRefused(errorId, "", command);
 
     [Theory]

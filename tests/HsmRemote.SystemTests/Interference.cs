@@ -8,13 +8,14 @@ sealed class Interference : IAsyncDisposable
     const string Name = "crash";
 
     // Whole trees, without what systemd writes by itself and the backups that groupadd and groupdel make. The group files
-    // are sorted: a group that is put back comes last. A server that makes its socket by itself is waited for. The lock of
+    // are sorted: a group that is put back comes last. A server that makes its socket by itself is waited for, and the end of a connection that was closed. The lock of
     // a group that the instance has no more stays, held by nobody, when a run is killed: none of its later runs takes it.
     // systemctl makes its columns as wide as any unit of the host needs, so their width is none of the instance's.
     const string SnapshotScript = $$"""
         export XDG_RUNTIME_DIR=/run/user/0
         while pgrep -x 'systemd-sysuser|groupdel|groupadd|systemd-analyze' >/dev/null || [ "$(systemctl list-jobs --no-legend)" ]; do sleep 0.01; done
         until ! systemctl -q is-active {{Name}}.service || [ -S /run/{{Name}}/pkcs11 ]; do sleep 0.01; done
+        for i in {1..300}; do [ "$(systemctl list-units --all --plain --no-legend '{{Name}}*@*')" ] || break; sleep 0.1; done
         cd /
         find etc run -xdev \( -path run/systemd -o -path run/log -o -path run/utmp -o -path run/host -o -path run/credentials -o -path etc/group -o -path etc/gshadow \
             -o -path etc/group- -o -path etc/gshadow- -o -name .pwd.lock -o -name '.hsmremote-@*.lock' \) -prune -o -printf '%p %y %m %U %G %l\n' | sort

@@ -32,6 +32,14 @@ sealed partial class ForegroundServer(IReadOnlyList<Pkcs11Uri> targetUri, string
                     "SocketPathTaken", FailureKind.Exists, $"There is something at {path}, so no server can listen there.", "Choose another path, or remove it if nobody uses it.", path);
             }
 
+            // p11-kit would only say 'Unknown error 2'.
+            if (Path.GetDirectoryName(path) is { } directory && !Directory.Exists(directory))
+            {
+                throw new HsmRemoteException(
+                    "SocketPathInvalid", FailureKind.InvalidArgument, $"No server can listen at {path}: there is no directory {directory} that can be seen.",
+                    "Make the directory, for its owner alone (mkdir -m 0700), or leave -SocketPath out.", path);
+            }
+
             using var server = Start(path);
             var said = Read(server);
             try
