@@ -81,6 +81,12 @@ internal sealed class Interruption : IDisposable
         {
             if (_deadline is null)
                 return;
+            // A command that undoes what it has changed: HsmRemoteCommand.cs. A second signal ends it at once.
+            if (AppContext.GetData("HsmRemote.Finishing") is true)
+            {
+                _ = _deadline.Change(_patience, Timeout.InfiniteTimeSpan);
+                return;
+            }
         }
 
         Leave();

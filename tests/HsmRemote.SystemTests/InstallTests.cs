@@ -98,6 +98,28 @@ public sealed class InstallTests(SandboxFixture sandbox)
     }
 
     [Fact]
+    public void A_run_that_is_told_to_end_undoes_what_it_has_changed_however_long_that_takes()
+    {
+        sandbox.HsmRemote("Install-P11KitServer inst-end").SucceededWithOne();
+        // Longer than a shell waits for what does not stop.
+        sandbox.WriteFile("/etc/systemd/system/inst-end.socket.d/slow.conf", "[Socket]\nExecStartPre=/bin/sleep 4\nExecStopPost=/bin/sleep 2\n");
+        sandbox.Shell("systemctl daemon-reload; systemctl restart inst-end.socket").Succeeded();
+        var before = HostState.Of(sandbox, "inst-end");
+
+        var ended = sandbox.Shell($"""
+            {SandboxFixture.ShellPath} -NoProfile -Command 'Install-P11KitServer inst-end -SocketMode 0666 -Verbose' >/dev/null &
+            until [ "$(systemctl show -P SubState inst-end.socket)" = start-pre ]; do sleep 0.1; done
+            grep -q SocketMode=0666 /etc/systemd/system/inst-end.socket
+            kill $!; status=0; wait $! || status=$?; echo $status
+            """);
+
+        Assert.Equal("143", ended.Succeeded());
+        HostState.IsAsBefore(before, sandbox, "inst-end");
+        Assert.Equal("active", sandbox.Run("systemctl", "is-active", "inst-end.socket").Succeeded());
+        sandbox.HsmRemote("Uninstall-P11KitServer inst-end").SucceededWithOne();
+    }
+
+    [Fact]
     public void An_uninstall_leaves_no_trace_and_a_second_one_finds_nothing_to_do()
     {
         // With a target, since without one every connection ends at once.

@@ -52,6 +52,7 @@ public abstract class HsmRemoteCommand : PSCmdlet, IDisposable
     T Run<T>(Func<IReporter, Action<object>, CancellationToken, Task<T>> work, bool leave, bool showsProgress)
     {
         var reporter = new PipelineReporter();
+        using var finishing = leave ? null : new Finishing();
         var task = Task.Run(() => work(reporter, reporter.Object, stopping.Token));
         // Whatever way it ends, it is the end of what is reported.
         _ = task.ContinueWith(_ => reporter.Complete(), CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
@@ -62,23 +63,32 @@ public abstract class HsmRemoteCommand : PSCmdlet, IDisposable
                 record(this);
             return task.GetAwaiter().GetResult();
         }
+        catch when (!leave && !task.IsCompleted)
+        {
+            // What a stopped pipeline has no use for any more could not be written. The work ends first: it may have something to undo.
+            stopping.Cancel();
+            ((IAsyncResult)task).AsyncWaitHandle.WaitOne();
+            throw;
+        }
         catch (OperationCanceledException) when (stopping.IsCancellationRequested)
         {
             throw new PipelineStoppedException();
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            // Who reads a file that often cannot be read says so better, with what it is for.
-            throw new HsmRemoteException(
-                "FileInaccessible", e is UnauthorizedAccessException ? FailureKind.PermissionDenied : FailureKind.Unavailable,
-                $"{MyInvocation.MyCommand.Name} needs a file that it cannot use: {e.Message.TrimEnd('.')}.",
-                "Run it as root, for example with sudo, or see what is there: namei -l PATH.", innerException: e);
+            throw Inaccessible(e);
         }
         finally
         {
             Progress.Complete();
         }
     }
+
+    /// <summary>What a file did not allow. Who reads one that often cannot be read says so better, with what it is for.</summary>
+    private protected HsmRemoteException Inaccessible(Exception e) => new(
+        "FileInaccessible", e is UnauthorizedAccessException ? FailureKind.PermissionDenied : FailureKind.Unavailable,
+        $"{MyInvocation.MyCommand.Name} needs a file that it cannot use: {e.Message.TrimEnd('.')}.",
+        "Run it as root, for example with sudo, or see what is there: namei -l PATH.", innerException: e);
 
     ProgressDisplay Progress => progress ??= new(this, MyInvocation.MyCommand.Name);
 
@@ -248,6 +258,24 @@ public abstract class HsmRemoteCommand : PSCmdlet, IDisposable
         if (e.Remedy is not null)
             record.ErrorDetails = new ErrorDetails(e.Failure) { RecommendedAction = e.Remedy };
         return record;
+    }
+
+    /// <summary>Tells hsmremote (Interruption.cs), which does not know of this module, that an end of the process would leave something half done.</summary>
+    sealed class Finishing : IDisposable
+    {
+        const string Key = "HsmRemote.Finishing";
+        static readonly Lock Changing = new();
+        static int count;
+
+        internal Finishing() => Add(1);
+
+        public void Dispose() => Add(-1);
+
+        static void Add(int number)
+        {
+            lock (Changing)
+                AppContext.SetData(Key, (count += number) > 0);
+        }
     }
 
     /// <summary>Collects what a service reports, from any thread, for the pipeline thread to write.</summary>

@@ -203,6 +203,30 @@ public sealed class ShellTests : IDisposable
         Assert.InRange(clock.Elapsed, TimeSpan.Zero, TimeSpan.FromSeconds(10));
     }
 
+    [Fact]
+    public async Task A_signal_lets_a_command_finish_that_says_it_has_to_and_a_second_one_does_not()
+    {
+        var finished = Path.Combine(_directory.FullName, "finished");
+        const string begin = "[AppContext]::SetData('HsmRemote.Finishing', $true); 'started'; [System.Threading.Thread]::Sleep(";
+        var end = $"); [System.IO.File]::WriteAllText('{finished}', ''); [AppContext]::SetData('HsmRemote.Finishing', $false)";
+        foreach (var (seconds, signals) in new[] { (600, 2), (4, 1) })
+        {
+            Assert.False(File.Exists(finished));
+            // Of a stopped pipeline what is in 'finally' is still run.
+            using var process = ShellProcess.Start(ShellProcess.Executable, ["-NoModule", "-c", $"try {{ {begin}1) }} finally {{ [System.Threading.Thread]::Sleep({seconds * 1000}{end} }}"]);
+            Assert.Equal("started", await process.StandardOutput.ReadLineAsync(TestContext.Current.CancellationToken));
+            for (var signal = 0; signal < signals; signal++)
+            {
+                using var kill = Process.Start("/bin/kill", ["-TERM", $"{process.Id}"]);
+                await Task.Delay(TimeSpan.FromSeconds(0.5), TestContext.Current.CancellationToken);
+            }
+
+            Assert.Equal(143, (await ShellProcess.FinishAsync(process)).ExitCode);
+        }
+
+        Assert.True(File.Exists(finished));
+    }
+
     [Theory]
     [InlineData("-Command")]
     [InlineData("-NonInteractive -Command")]
