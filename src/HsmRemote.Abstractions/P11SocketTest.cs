@@ -288,8 +288,9 @@ public sealed record P11Identity(
 /// <param name="TargetUri">The tokens that it is to expose; empty: none; null: nobody knows.</param>
 /// <param name="Unit">The unit that listens, or null when nobody knows.</param>
 /// <param name="IsManaged">Whether HsmRemote installed the instance, and can change it; true where there is none yet.</param>
+/// <param name="Scope">Whose systemd has the unit.</param>
 public sealed record P11SocketEndpoint(
-    string? Name, string SocketPath, IReadOnlyList<Pkcs11Uri>? TargetUri = null, string? Unit = null, bool IsManaged = true)
+    string? Name, string SocketPath, IReadOnlyList<Pkcs11Uri>? TargetUri = null, string? Unit = null, bool IsManaged = true, P11KitServerScope Scope = P11KitServerScope.System)
 {
     /// <summary>The socket of an instance.</summary>
     /// <param name="server">The instance.</param>
@@ -298,7 +299,7 @@ public sealed record P11SocketEndpoint(
     public static P11SocketEndpoint Of(P11KitServer server, string socketPath)
     {
         ArgumentNullException.ThrowIfNull(server);
-        return new(server.Name, socketPath, server.TargetUri, server.Unit, server.IsManaged);
+        return new(server.Name, socketPath, server.TargetUri, server.Unit, server.IsManaged, server.Scope);
     }
 }
 

@@ -114,6 +114,7 @@ public sealed class ContainerConfigTests(SandboxFixture sandbox)
             ("-Engine Docker -Image -rf", "ContainerValueInvalid"),
             ("-Engine Docker -Image \"a`nb\"", "ContainerValueInvalid"),
             ("-Engine Quadlet -Image 'a\\b'", "ContainerValueInvalid"),
+            ("-Engine Quadlet -User ':5'", "ContainerValueInvalid"),
             ("-Engine Env -Variable @{'A-B'=1}", "ContainerValueInvalid"),
             ("-Engine Env -Variable @{A=\"x`ny\"}", "ContainerValueInvalid"),
             ("-Engine Env -Variable @{TEDGE_DEVICE_CRYPTOKI_PIN=1}", "PinNotWritable"),

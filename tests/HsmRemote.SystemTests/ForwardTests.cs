@@ -263,6 +263,11 @@ public sealed class ForwardTests(TwoHosts hosts) : IClassFixture<TwoHosts>
         MakeFarUser("silent", "/usr/local/bin/silent");
         Error($"New-P11SocketForward edge {Far} -User silent -ForwardName bad", "FarSideSilent", "login shell");
         Error("Test-P11SocketForward bad", "ForwardNotFound", "no forward");
+        // Of two servers with one name, -Scope says whose.
+        hosts.Near.Shell("mkdir -p /root/.config/systemd/user; cp -r /etc/systemd/system/edge.socket /etc/systemd/system/edge@.service /root/.config/systemd/user; systemctl start user@0.service").Succeeded();
+        Error($"New-P11SocketForward edge {Far} -ForwardName bad -WhatIf", "ServerAmbiguous", "-Scope");
+        hosts.HsmRemote($"New-P11SocketForward edge {Far} -ForwardName bad -Scope System -WhatIf").SucceededWithOne();
+        hosts.Near.Shell("rm -r /root/.config/systemd/user; XDG_RUNTIME_DIR=/run/user/0 systemctl --user daemon-reload; systemctl stop user@0.service").Succeeded();
         Assert.Equal("", Leftovers("bad"));
     }
 

@@ -36,6 +36,21 @@ public sealed class ServerStateTests(SandboxFixture sandbox)
     }
 
     [Fact]
+    public void What_is_odd_beside_an_instance_or_in_its_unit_keeps_nobody_from_seeing_it()
+    {
+        sandbox.WriteFile("/srv/state-odd/softhsm2.conf", "directories.tokendir = /srv/state-odd\n", "0640");
+        sandbox.HsmRemote("Install-P11KitServer state-odd -Environment @{ SOFTHSM2_CONF = '/srv/state-odd/softhsm2.conf' }").SucceededWithOne();
+        // A copy that is no unit to systemd, and a mode that is none.
+        sandbox.Shell("cd /etc/systemd/system; cp state-odd@.service 'state-odd (old)@.service'; cp state-odd@.service 'state-odd+old@.service'; sed -i s/SocketMode=.*/SocketMode=068O/ state-odd.socket; systemctl daemon-reload").Succeeded();
+        var server = Assert.Single(sandbox.HsmRemote("Get-P11KitServer state-odd* -Detailed").Succeeded());
+        Assert.Contains("+SocketMode=0660", Text(Assert.Single(server.GetProperty("Drift").EnumerateArray()), "Difference"), StringComparison.Ordinal);
+        var stranger = sandbox.Run("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "env", "HOME=/", SandboxFixture.ShellPath, "-NoProfile", "-NonInteractive", "-Command", "(Get-P11KitServer state-odd).Name");
+        Assert.StartsWith("state-odd", stranger.Succeeded(), StringComparison.Ordinal);
+        sandbox.HsmRemote("Install-P11KitServer state-odd; Uninstall-P11KitServer state-odd").Succeeded();
+        sandbox.Shell("cd /etc/systemd/system; rm state-odd?*@.service").Succeeded();
+    }
+
+    [Fact]
     public void Drift_is_what_an_install_would_put_right_and_a_drop_in_is_none()
     {
         sandbox.HsmRemote("Install-P11KitServer state-drift -SocketMode 0600").SucceededWithOne();

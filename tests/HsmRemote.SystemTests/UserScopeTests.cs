@@ -58,6 +58,30 @@ public sealed class UserScopeTests(Distributions distributions)
     }
 
     [Fact]
+    public void What_a_user_has_prepared_is_used_and_stays_and_advice_is_for_their_own_systemd()
+    {
+        var sandbox = distributions[Distributions.Debian13];
+        sandbox.Shell("useradd --create-home --uid 4103 own-kept; systemctl start user@4103.service").Succeeded();
+        sandbox.WriteFile("/usr/lib/systemd/user/own-foreign.service", "[Service]\nRuntimeDirectory=own-foreign\nExecStart=/usr/bin/p11-kit server --foreground --name %t/own-foreign/pkcs11 pkcs11:token=a\n");
+        sandbox.Run("setpriv", "--reuid=4103", "--regid=4103", "--init-groups", "env", "XDG_RUNTIME_DIR=/run/user/4103", "systemctl", "--user", "daemon-reload").Succeeded();
+
+        // No directory of units is there yet.
+        HsmRemote(sandbox, "4103", "/home/own-kept", "Set-P11TargetUri own-foreign pkcs11:token=b -Force -Scope User");
+        Assert.Contains("token=b", sandbox.Shell("cat /home/own-kept/.config/systemd/user/own-foreign.service.d/*").Succeeded(), StringComparison.Ordinal);
+
+        // A link to where the user keeps their configuration.
+        sandbox.Shell("cd /home/own-kept; rm -r .config; mkdir -p .config/systemd kept; ln -s /home/own-kept/kept .config/systemd/user; chown -hR own-kept .config kept").Succeeded();
+        var test = HsmRemote(sandbox, "4103", "/home/own-kept", """
+            $null = Install-P11KitServer own-linked -Scope User
+            $null = Stop-P11KitServer own-linked
+            Test-P11Socket own-linked
+            $null = Uninstall-P11KitServer own-linked
+            """)[0];
+        Assert.Contains("`systemctl --user start own-linked.socket`", test.GetProperty("Remedy").GetString(), StringComparison.Ordinal);
+        Assert.Equal("/home/own-kept/kept", sandbox.Shell("readlink /home/own-kept/.config/systemd/user; ls -A /home/own-kept/kept").Succeeded());
+    }
+
+    [Fact]
     public void Root_moves_an_instance_from_the_machine_to_itself_and_back()
     {
         var sandbox = distributions[Distributions.Debian13];

@@ -148,10 +148,12 @@ static class ContainerReader
 
     static P11KitServer FindServer(string container, string? name, ContainerState has, IReadOnlyList<P11KitServer> servers)
     {
+        // The machine and the caller may each have one of a name: the one that the container leads to is meant.
         if (name is not null)
         {
-            return servers.FirstOrDefault(s => string.Equals(s.Name, name, StringComparison.Ordinal)) ?? throw new HsmRemoteException(
-                "ServerNotFound", FailureKind.NotFound, $"There is no p11-kit server '{name}' on this host.", "Get-P11KitServer lists those that are there.", name);
+            servers = [.. servers.Where(s => string.Equals(s.Name, name, StringComparison.Ordinal))];
+            if (servers.Count == 0)
+                throw new HsmRemoteException("ServerNotFound", FailureKind.NotFound, $"There is no p11-kit server '{name}' on this host.", "Get-P11KitServer lists those that are there.", name);
         }
 
         var wanted = has.Environment.TryGetValue(ProcessAddress.Variable, out var address) && ProcessAddress.Decode(address) is { } path ? has.OnHost(path) : null;
@@ -160,6 +162,7 @@ static class ContainerReader
                 string.Equals(m.Source, own, StringComparison.Ordinal)
                 // All of /run leads to no one server.
                 || (string.Equals(m.Source, Path.GetDirectoryName(own), StringComparison.Ordinal) && !ContainerNeeds.IsShared(m.Source))))
+            ?? (name is not null ? servers[0] : null)
             ?? throw new HsmRemoteException(
                 "ContainerWithoutServer", FailureKind.NotFound,
                 $"Nothing in the container '{container}' leads to an instance: {(address is null ? $"it has no {ProcessAddress.Variable}" : $"{ProcessAddress.Variable}={address} is none's")}, and it mounts no instance's directory.",

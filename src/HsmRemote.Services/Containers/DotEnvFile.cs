@@ -142,7 +142,11 @@ static partial class DotEnvFile
     /// <summary>A file in stretches: assignments, which may span lines when quoted, and all else line by line.</summary>
     static IEnumerable<(Range Range, string? Name)> Pieces(byte[] file)
     {
-        for (var start = 0; start < file.Length;)
+        // It is no part of the first name, which some readers see through it.
+        var start = file.AsSpan().StartsWith(Encoding.UTF8.Preamble) ? Encoding.UTF8.Preamble.Length : 0;
+        if (start > 0)
+            yield return (..start, null);
+        while (start < file.Length)
         {
             var line = LineEnd(file, start);
             // Latin 1, so that a byte is a character; names are ASCII.

@@ -59,12 +59,17 @@ sealed record EngineFacts(
     /// <summary>Reads the answer of <c>podman info --format json</c>.</summary>
     internal static EngineFacts OfPodman(JsonElement info)
     {
-        var host = info.GetProperty("host");
-        var security = host.GetProperty("security");
-        return new EngineFacts("podman", security.GetProperty("rootless").GetBoolean(), SecurityModule:
-            security.GetProperty("selinuxEnabled").GetBoolean() ? P11SecurityModule.SELinux
-            : security.GetProperty("apparmorEnabled").GetBoolean() ? P11SecurityModule.AppArmor
-            : P11SecurityModule.None, Runtime: host.GetProperty("ociRuntime").GetProperty("name").GetString());
+        // One whose runtime is broken still answers, with less.
+        var host = Part(info, "host");
+        var security = Part(host, "security");
+        return new EngineFacts("podman", Is(security, "rootless"), SecurityModule:
+            Is(security, "selinuxEnabled") ? P11SecurityModule.SELinux
+            : Is(security, "apparmorEnabled") ? P11SecurityModule.AppArmor
+            : P11SecurityModule.None, Runtime: Part(Part(host, "ociRuntime"), "name") is { ValueKind: JsonValueKind.String } runtime ? runtime.GetString() : null);
+
+        static JsonElement Part(JsonElement of, string name) => of.ValueKind is JsonValueKind.Object && of.TryGetProperty(name, out var part) ? part : default;
+
+        static bool Is(JsonElement of, string name) => Part(of, name).ValueKind is JsonValueKind.True;
     }
 
     /// <summary>Reads the answer of <c>docker info --format '{{json .}}'</c>; null when its daemon did not answer.</summary>

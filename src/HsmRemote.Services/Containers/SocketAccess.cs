@@ -1,4 +1,5 @@
 using HsmRemote.Services.Native;
+using HsmRemote.Services.Systemd;
 
 namespace HsmRemote.Services.Containers;
 
@@ -76,7 +77,7 @@ sealed record SocketAccess
         throw new HsmRemoteException(
             "SocketAccessUnknown", FailureKind.InvalidOperation,
             $"The units of '{server.Name}' do not say who may connect, and there is no socket at {path} that would show it.",
-            $"Start it: `systemctl start {server.Unit}`.", server.Name);
+            $"Start it: `{SystemdTools.Systemctl(server.Scope)} start {server.Unit}`.", server.Name);
     }
 
     static uint? PeerUser(P11KitServer server) => server.PeerUser is { } user ? UserId(user) ?? throw NoSuchPeer(server, "user", user) : null;

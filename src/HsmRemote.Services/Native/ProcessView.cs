@@ -33,20 +33,24 @@ sealed class ProcessView
                 .Select(line => line.Split(' ', StringSplitOptions.RemoveEmptyEntries).Select(number => long.Parse(number, CultureInfo.InvariantCulture)).ToArray())
                 .Any(range => id >= range[1] && id < range[1] + range[2]);
         }
-        catch (IOException)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             return true;
         }
     }
 
     /// <summary>The ids that count for files (those of the file system, which follow the effective ones), as numbers of this host.</summary>
-    /// <exception cref="HsmRemoteException">There is no such process.</exception>
+    /// <exception cref="HsmRemoteException">There is no such process, or the caller may not look into it.</exception>
     internal static (uint UserId, uint GroupId, uint[] Groups) Identity(int process)
     {
         string[] lines;
         try
         {
             lines = File.ReadAllLines($"{Of(process).directory}/status");
+        }
+        catch (UnauthorizedAccessException e)
+        {
+            throw NotReadable($"Process {process}", process, e);
         }
         catch (IOException)
         {
@@ -72,9 +76,7 @@ sealed class ProcessView
         }
         catch (UnauthorizedAccessException e)
         {
-            throw new HsmRemoteException(
-                "ProcessNotReadable", FailureKind.PermissionDenied, $"The environment of process {process} may be read by its own user and by root only.",
-                "Run this as root, for example with sudo, or say which socket with -Name or -SocketPath.", process, e);
+            throw NotReadable($"The environment of process {process}", process, e);
         }
         catch (IOException)
         {
@@ -118,6 +120,10 @@ sealed class ProcessView
     // The fields follow the program's name, which may have anything in it; the name is the second.
     static string? Statistic(int process, int field) =>
         Read(process, "stat") is { } line ? line[(line.LastIndexOf(')') + 1)..].Split(' ', StringSplitOptions.RemoveEmptyEntries).ElementAtOrDefault(field - 3) : null;
+
+    static HsmRemoteException NotReadable(string what, int process, Exception e) => new(
+        "ProcessNotReadable", FailureKind.PermissionDenied, $"{what} may be read by its own user and by root only.",
+        "Run this as root, for example with sudo, or say which socket with -Name or -SocketPath.", process, e);
 
     internal static HsmRemoteException NotFound(int process) => new(
         "ProcessNotFound", FailureKind.NotFound, $"There is no process {process}.", "It has ended, or the number is one of another PID namespace: take the host's.", process);

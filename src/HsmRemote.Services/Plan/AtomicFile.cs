@@ -36,10 +36,12 @@ static class AtomicFile
             return null;
         try
         {
-            var content = File.ReadAllBytes(path);
-            if (FileStatus.TryRead(path, out var status) is not 0 and var error)
-                return error == Errno.ENOENT ? null : throw new IOException($"{path}: {Marshal.GetPInvokeErrorMessage(error)}");
-            return new FileImage(content, status.Permissions, status.UserId, status.GroupId);
+            // One file is opened, whose all of it is: somebody may put another in its place at any time, and that one's mode would open this one's content.
+            using var stream = File.OpenRead(path);
+            Check(FileStatus.TryReadAt(stream.SafeFileHandle, "", out var status) == 0 ? 0 : -1, path);
+            using var content = new MemoryStream();
+            stream.CopyTo(content);
+            return new FileImage(content.ToArray(), status.Permissions, status.UserId, status.GroupId);
         }
         catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
         {

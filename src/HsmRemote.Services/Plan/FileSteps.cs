@@ -17,10 +17,15 @@ sealed class WriteFileStep(string path, FileImage? before, FileImage after, Func
         before is null ? $"Create the file {path}" : $"Replace the file {path}{Attributes(before, after)}",
         Diff(path, before, after, show ?? Content)))
 {
+    string? made;
+
     internal override bool IsUndoneWhenFailed => true;
 
     internal override Task ApplyAsync(CancellationToken cancellationToken)
     {
+        // Where a link leads, a file may be made, and the link is not it.
+        using (var place = Place.Open(path))
+            made = place.FullPath;
         AtomicFile.Write(path, after);
         return Task.CompletedTask;
     }
@@ -29,8 +34,8 @@ sealed class WriteFileStep(string path, FileImage? before, FileImage after, Func
     {
         if (before is null)
         {
-            if (FileStatus.TryReadLink(path, out _) == 0)
-                AtomicFile.Delete(path);
+            if (made is not null && FileStatus.TryReadLink(made, out _) == 0)
+                AtomicFile.Delete(made);
         }
         else if (!before.IsSame(AtomicFile.Read(path)))
             AtomicFile.Write(path, before);

@@ -71,7 +71,9 @@ static class InstanceDecision
         return state;
     }
 
-    static UnixFileMode? Bits(string? octal) => octal is null ? null : (UnixFileMode)Convert.ToInt32(octal, 8);
+    // As a unit's file has it, which systemd passes over where it is none.
+    static UnixFileMode? Bits(string? octal) =>
+        octal is { Length: > 0 and <= 5 } && octal.All(c => c is >= '0' and <= '7') && Convert.ToInt32(octal, 8) is <= 0xFFF and var mode ? (UnixFileMode)mode : null;
 
     static string? Given(string? given, string? installed) => given is null ? installed : given.Length > 0 ? given : null;
 

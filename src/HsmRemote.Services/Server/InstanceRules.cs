@@ -34,7 +34,7 @@ static partial class InstanceRules
             if (state.StartsWith("masked", StringComparison.Ordinal))
             {
                 throw new HsmRemoteException(
-                    "UnitMasked", FailureKind.InvalidOperation, $"{unit} is masked, so it cannot be started.", $"Run: systemctl {(layout.Scope == P11KitServerScope.User ? "--user " : "")}unmask {unit}", unit);
+                    "UnitMasked", FailureKind.InvalidOperation, $"{unit} is masked, so it cannot be started.", $"Run: {SystemdTools.Systemctl(layout.Scope)} unmask {unit}", unit);
             }
 
             // A service of a package stays where it is under the units of an instance that was taken over.

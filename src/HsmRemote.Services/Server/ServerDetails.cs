@@ -32,7 +32,7 @@ static class ServerDetails
         {
             return InstallPlanner.Drift(systemd, server);
         }
-        catch (HsmRemoteException e)
+        catch (Exception e) when (e is HsmRemoteException or IOException or UnauthorizedAccessException)
         {
             reporter.Warning($"Whether the units of '{server.Name}' are as they should be is not known. {e.Message}");
             return null;

@@ -18,10 +18,14 @@ static class ServerInventory
         UnitDirectories(scope)
             .Where(System.IO.Directory.Exists)
             .SelectMany(directory => System.IO.Directory.EnumerateFiles(directory, "*.service"))
+            .Where(path => IsUnitName(Path.GetFileName(path)))
             .Where(path => name is null || string.Equals(InstanceName(Path.GetFileName(path)), name, StringComparison.Ordinal))
             .Where(MentionsP11Kit)
             .Select(path => Path.GetFileName(path))
             .Distinct(StringComparer.Ordinal);
+
+    // systemd.unit(5). A file of another name is no unit to it: a copy that an editor or an administrator left.
+    static bool IsUnitName(string name) => name.Length <= 255 && name.All(c => char.IsAsciiLetterOrDigit(c) || c is ':' or '-' or '_' or '.' or '\\' or '@');
 
     /// <summary>The instance that a service unit belongs to.</summary>
     internal static string InstanceName(string serviceUnit) => serviceUnit[..^".service".Length].TrimEnd('@');

@@ -35,8 +35,7 @@ sealed class TargetDropIn(ISystemdManager systemd, P11KitServer server) : ITarge
             .Set("ExecStart", string.Join(' ', words))
             .ToString();
         List<PlanStep> steps = [];
-        if (!Directory.Exists(directory))
-            steps.Add(new CreateDirectoryStep(directory));
+        InstallPlanner.AddDirectories(directory, steps);
         steps.Add(new WriteFileStep(path, AtomicFile.Read(path), FileImage.Ours(content, scope)));
         steps.Add(UnitStep.Reload(systemd));
         return steps;

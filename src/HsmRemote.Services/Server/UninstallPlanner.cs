@@ -119,10 +119,11 @@ static class UninstallPlanner
     static void AddUnitDirectories(InstanceLayout layout, List<PlanStep> steps)
     {
         var above = Path.GetDirectoryName(layout.UnitDirectory)!;
-        if (!Directory.GetFileSystemEntries(layout.UnitDirectory).All(IsOurs))
+        // A link to where somebody keeps their configuration is theirs.
+        if (IsLink(layout.UnitDirectory) || !Directory.GetFileSystemEntries(layout.UnitDirectory).All(IsOurs))
             return;
         steps.Add(new RemoveDirectoryStep(layout.UnitDirectory));
-        if (Directory.GetFileSystemEntries(above).Length == 1)
+        if (!IsLink(above) && Directory.GetFileSystemEntries(above).Length == 1)
             steps.Add(new RemoveDirectoryStep(above));
 
         // systemd removes the directory of links with the last of them.
@@ -130,6 +131,8 @@ static class UninstallPlanner
             || (path.EndsWith(".wants", StringComparison.Ordinal)
                 && Directory.GetFileSystemEntries(path).All(link => layout.Units.Contains(Path.GetFileName(link), StringComparer.Ordinal)));
     }
+
+    static bool IsLink(string directory) => new DirectoryInfo(directory).LinkTarget is not null;
 
     /// <summary>Ends the connections that are open, each of which is a service, and what systemd made for them.</summary>
     internal static void EndConnections(ISystemdManager systemd, InstanceLayout layout, List<PlanStep> steps)
@@ -182,7 +185,7 @@ static class UninstallPlanner
         var directory = layout.ConfigDirectory;
         if (!Directory.Exists(directory))
             return;
-        if (new DirectoryInfo(directory).LinkTarget is not null)
+        if (IsLink(directory))
         {
             // What is behind it is somebody else's.
             reporter.Warning($"The link {directory} stays, and so do the files behind it.");
@@ -205,7 +208,7 @@ static class UninstallPlanner
     internal static void AddDropIns(string unitPath, InstanceOrigin? origin, List<PlanStep> steps, IReporter reporter)
     {
         var directory = $"{unitPath}.d";
-        if (new DirectoryInfo(directory).LinkTarget is not null)
+        if (IsLink(directory))
         {
             // What is behind it is somebody else's.
             if (origin?.HasFound(directory) is not true)

@@ -1,19 +1,24 @@
+using HsmRemote.Services.Containers;
+using HsmRemote.Services.Systemd;
+
 namespace HsmRemote.Services.Sockets;
 
 /// <summary>The causes that only the host knows, in words: what was seen, what is wrong and why, and what to do.</summary>
 sealed class HostCauses(P11KitServer server, P11SocketEndpoint endpoint, P11Identity identity)
 {
+    readonly string systemctl = SystemdTools.Systemctl(server.Scope);
+
     internal Rung NotStarted(Rung seen) => seen with
     {
         Explanation = $"The file {endpoint.SocketPath} is there and nobody listens on it: {server.Unit} is not started ({server.State}). It was left behind by a server that was killed.",
-        Remedy = $"Start it: `systemctl start {server.Unit}`." + (server.State == P11KitServerState.Failed ? $" Why it failed: `systemctl status {server.Unit}`." : ""),
+        Remedy = $"Start it: `{systemctl} start {server.Unit}`." + (server.State == P11KitServerState.Failed ? $" Why it failed: `{systemctl} status {server.Unit}`." : ""),
     };
 
     internal Rung StaleSocketFile() => new(
         "connection refused: not the file that the instance listens on",
         P11SocketCause.StaleSocketFile,
         $"{server.Unit} is started and listens, and the file {endpoint.SocketPath} is not the one that it made. Something has put another file in its place since: a second server, or a copy.",
-        $"Have it made anew: `systemctl restart {server.Unit}`. See who else uses the path: `ss -xlp src {endpoint.SocketPath}`.");
+        $"Have it made anew: `{systemctl} restart {server.Unit}`. See who else uses the path: `ss -xlp src {ShellWord.Quote(endpoint.SocketPath)}`.");
 
     internal Rung StaleBindMount(ulong seen, ulong own) => new(
         $"it sees inode {seen}; {server.Name} listens on inode {own}",
@@ -21,7 +26,7 @@ sealed class HostCauses(P11KitServer server, P11SocketEndpoint endpoint, P11Iden
         $"{Subject} sees a file at {endpoint.SocketPath} that {server.Name} no longer listens on: the host has made another since. "
         + "A bind mount of the socket's file keeps the file that was there when it was mounted, and a restart of the server makes a new one.",
         $"Mount the directory, which goes on over restarts: `--volume {Directory}:{Path.GetDirectoryName(endpoint.SocketPath)}`. Until then, restart the container"
-        + (identity.ContainerName is { } container ? $": `podman restart {container}`." : "."));
+        + (identity.ContainerName is { } container ? $": `podman restart {container}`, or docker's." : "."));
 
     internal static Rung PeerRefused(PeerRule rule, P11Identity identity) => new(
         $"closed: it wants {rule}",
@@ -40,7 +45,7 @@ sealed class HostCauses(P11KitServer server, P11SocketEndpoint endpoint, P11Iden
             Cause = P11SocketCause.RemoteFailed,
             Detail = $"closed before its first byte: {said}",
             Explanation = $"The process that {server.Name} started for this connection ended before its first byte. The journal has, for it: {said}",
-            Remedy = $"Mend what it complains of: its target with `Get-P11TargetUri -Name {server.Name}`, its unit with `systemctl cat {server.Unit}`.",
+            Remedy = $"Mend what it complains of: its target with `Get-P11TargetUri -Name {server.Name}`, its unit with `{systemctl} cat {server.Unit}`.",
             Journal = journal,
         };
     }

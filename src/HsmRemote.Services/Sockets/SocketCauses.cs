@@ -1,6 +1,8 @@
+using HsmRemote.Services.Containers;
 using HsmRemote.Services.Native;
 using HsmRemote.Services.P11KitRpc;
 using HsmRemote.Services.Pkcs11;
+using HsmRemote.Services.Systemd;
 
 namespace HsmRemote.Services.Sockets;
 
@@ -9,6 +11,8 @@ sealed class SocketCauses(P11SocketEndpoint endpoint, P11Identity identity, Time
 {
     readonly string path = endpoint.SocketPath;
     readonly string? name = endpoint.Name;
+    readonly string systemctl = SystemdTools.Systemctl(endpoint.Scope);
+    readonly string journalctl = SystemdTools.Journalctl(endpoint.Scope);
     readonly string unit = endpoint.Unit ?? $"{endpoint.Name}.socket";
 
     internal Rung PathMissing(PathWalkResult.Missing missing) => new(
@@ -17,14 +21,14 @@ sealed class SocketCauses(P11SocketEndpoint endpoint, P11Identity identity, Time
         $"The way to {path} ends at {missing.Path}: {missing.Why}. The server was not started, has removed its socket on its way out, or the path is another one.",
         name is null
             ? "See where servers listen: `Get-P11KitServer`."
-            : $"Start it: `systemctl start {unit}`. If there is no such unit: `Install-P11KitServer -Name {name}`.");
+            : $"Start it: `{systemctl} start {unit}`. If there is no such unit: `Install-P11KitServer -Name {name}`.");
 
     internal Rung DirectoryNotSearchable(PathWalkResult.Barred barred) => new(
         $"{barred.Directory} ({barred.Status.Describe()}) bars the way",
         P11SocketCause.DirectoryNotSearchable,
         $"The directory {barred.Directory} ({barred.Status.Describe()}) cannot be searched by {identity}. "
         + "Whoever connects needs the x permission on every directory on the way.",
-        $"Let it pass: `chmod o+x {Quote(barred.Directory)}`, or only this user: `setfacl -m u:{identity.UserId}:x {Quote(barred.Directory)}`.");
+        $"Let it pass: `chmod o+x {ShellWord.Quote(barred.Directory)}`, or only this user: `setfacl -m u:{identity.UserId}:x {ShellWord.Quote(barred.Directory)}`.");
 
     internal Rung NotASocket(FileStatus status) => new(
         $"{status.TypeName}",
@@ -34,7 +38,7 @@ sealed class SocketCauses(P11SocketEndpoint endpoint, P11Identity identity, Time
             ? "Name the socket in that directory. If a container engine made the directory, start the server first."
             : name is null
                 ? "Name the socket: `Get-P11KitServer` shows where servers listen."
-                : $"Remove it and start the server again: `rm {Quote(path)}; systemctl restart {unit}`.");
+                : $"Remove it and start the server again: `rm {ShellWord.Quote(path)}; {systemctl} restart {unit}`.");
 
     internal Rung NotWritable(FileStatus status)
     {
@@ -59,7 +63,7 @@ sealed class SocketCauses(P11SocketEndpoint endpoint, P11Identity identity, Time
     /// <summary>How the socket gets another group: ours by the cmdlet, others by their unit.</summary>
     string Regroup(string arguments) => endpoint.IsManaged
         ? $"`Install-P11KitServer -Name {name ?? "NAME"} {arguments}`."
-        : $"`systemctl edit {unit}`.";
+        : $"`{systemctl} edit {unit}`.";
 
     internal Rung RefusedBySecurityModule() => new(
         "connect: permission denied, though the file's mode allows it",
@@ -77,7 +81,7 @@ sealed class SocketCauses(P11SocketEndpoint endpoint, P11Identity identity, Time
         "connection refused: nobody listens",
         P11SocketCause.NobodyListening,
         $"The file {path} is there and nobody listens on it. The server that made it has ended, or has made another one since and this is the old file.",
-        (name is null ? "Start the server that makes it: `Get-P11KitServer` shows which." : $"Start it again: `systemctl restart {unit}`.")
+        (name is null ? "Start the server that makes it: `Get-P11KitServer` shows which." : $"Start it again: `{systemctl} restart {unit}`.")
         + " A container mounts the directory, never the socket itself.");
 
     internal Rung NeverAccepted() => new(
@@ -85,8 +89,8 @@ sealed class SocketCauses(P11SocketEndpoint endpoint, P11Identity identity, Time
         P11SocketCause.NeverAccepted,
         "Somebody listens and its queue of connections is full. The server hangs, or has more connections than it may.",
         name is null
-            ? $"See who listens: `ss -xlp src {Quote(path)}`, and start that server again."
-            : $"See what it is doing and start it again: `systemctl status {unit}`, `systemctl restart {unit}`.");
+            ? $"See who listens: `ss -xlp src {ShellWord.Quote(path)}`, and start that server again."
+            : $"See what it is doing and start it again: `{systemctl} status {unit}`, `{systemctl} restart {unit}`.");
 
     internal Rung AnotherKindOfSocket() => new(
         "a datagram or packet socket, not a stream",
@@ -103,7 +107,7 @@ sealed class SocketCauses(P11SocketEndpoint endpoint, P11Identity identity, Time
             + "primary gid), or its `p11-kit remote` ended: a URI that it cannot read, a module that does not load.",
             name is null
                 ? "Read the journal of the unit that listens: `Get-P11KitServer` shows which."
-                : $"Read what it says: `journalctl -n 20 -u '{name}@*' -u {name}.service`, and its target: `Get-P11TargetUri -Name {name}`.");
+                : $"Read what it says: `{journalctl} -n 20 -u '{name}@*' -u {name}.service`, and its target: `Get-P11TargetUri -Name {name}`.");
 
     /// <summary>A socket that sshd made here, and whose other end is another host's.</summary>
     internal Rung RemoteNotAnswering(P11KitRpcException broken) => RemoteNotAnswering($"closed before its first byte ({broken.Found})");
@@ -127,13 +131,13 @@ sealed class SocketCauses(P11SocketEndpoint endpoint, P11Identity identity, Time
         P11SocketCause.Silent,
         $"No answer came within {Seconds()}. A module or a reader behind the server is slow or hangs, or what listens is no p11-kit and waits for something else.",
         "Give it longer: `-TimeoutSeconds 30`. "
-        + (name is null ? $"If it stays silent, see who listens: `ss -xlp src {Quote(path)}`." : $"If it stays silent: `journalctl -n 20 -u '{name}@*' -u {name}.service`."));
+        + (name is null ? $"If it stays silent, see who listens: `ss -xlp src {ShellWord.Quote(path)}`." : $"If it stays silent: `{journalctl} -n 20 -u '{name}@*' -u {name}.service`."));
 
     internal Rung NotP11Kit(P11KitRpcException broken) => new(
         $"{broken.Call}: {broken.Found} for {broken.Expected}",
         P11SocketCause.NotP11Kit,
         $"What answers on {path} does not speak p11-kit's protocol: {broken.Found} came where {broken.Expected} was expected. It is another service.",
-        $"See whose it is: `ss -xlp src {Quote(path)}`, and where servers listen: `Get-P11KitServer`.");
+        $"See whose it is: `ss -xlp src {ShellWord.Quote(path)}`, and where servers listen: `Get-P11KitServer`.");
 
     internal Rung ConnectionLost(P11KitRpcException broken) => new(
         $"closed in {broken.Call} at offset {broken.Offset}",
@@ -141,7 +145,7 @@ sealed class SocketCauses(P11SocketEndpoint endpoint, P11Identity identity, Time
         $"The far side closed the connection in the middle of {broken.Call}, at offset {broken.Offset} of its reply. A module crashed in it, or it was stopped.",
         name is null
             ? "Read the journal of the unit that listens: `Get-P11KitServer` shows which."
-            : $"Read what it says: `journalctl -n 20 -u '{name}@*' -u {name}.service`.");
+            : $"Read what it says: `{journalctl} -n 20 -u '{name}@*' -u {name}.service`.");
 
     internal Rung MalformedReply(P11KitRpcException broken) => new(
         $"{broken.Call}, offset {broken.Offset}: {broken.Found} for {broken.Expected}",
@@ -155,7 +159,7 @@ sealed class SocketCauses(P11SocketEndpoint endpoint, P11Identity identity, Time
         P11SocketCause.Pkcs11Error,
         $"{error.Function} failed with {error.Name} on the far side. The module there, or the token, does not work.",
         "See whether it works on the host itself: `Get-Pkcs11Token`."
-        + (name is null ? "" : $" What the module said: `journalctl -n 20 -u '{name}@*' -u {name}.service`."));
+        + (name is null ? "" : $" What the module said: `{journalctl} -n 20 -u '{name}@*' -u {name}.service`."));
 
     internal Rung NoSlots() => endpoint.TargetUri is []
         ? NoTarget("no slot: there is no target")
@@ -183,7 +187,7 @@ sealed class SocketCauses(P11SocketEndpoint endpoint, P11Identity identity, Time
         $"{labels} besides, not asked for",
         P11SocketCause.ExposesMore,
         $"The server exposes {string.Join(", ", stray)}, which its target does not ask for. It was started with another target than the one that is written now.",
-        $"Start it again: `systemctl restart {unit}`. If that token is meant to be there, see the target: `Get-P11TargetUri -Name {name}`.");
+        $"Start it again: `{systemctl} restart {unit}`. If that token is meant to be there, see the target: `Get-P11TargetUri -Name {name}`.");
 
     /// <summary>A warning: a target may be meant to be wide.</summary>
     internal Rung SeveralMatches(Pkcs11Uri target, string labels, IReadOnlyList<Pkcs11Token> matches) => new(
@@ -204,8 +208,4 @@ sealed class SocketCauses(P11SocketEndpoint endpoint, P11Identity identity, Time
     const string InitializeIt = "Initialise it on the host: `p11tool --initialize --label LABEL URL`; the URL is that of `Get-Pkcs11Token -IncludeUninitialized`.";
 
     string Seconds() => $"{timeout.TotalSeconds:0.###} s";
-
-    // For a POSIX shell.
-    static string Quote(string text) =>
-        text.All(c => char.IsAsciiLetterOrDigit(c) || "/._-+@:".Contains(c, StringComparison.Ordinal)) ? text : $"'{text.Replace("'", @"'\''", StringComparison.Ordinal)}'";
 }

@@ -170,7 +170,17 @@ sealed class SystemdManager(P11KitServerScope scope = P11KitServerScope.System) 
 
     public void Dispose() => bus.Dispose();
 
-    object? Property(string path, string interfaceName, string name) => bus.Call(Destination, path, "org.freedesktop.DBus.Properties", "Get", interfaceName, name)[0];
+    object? Property(string path, string interfaceName, string name)
+    {
+        try
+        {
+            return bus.Call(Destination, path, "org.freedesktop.DBus.Properties", "Get", interfaceName, name)[0];
+        }
+        catch (SystemBusException e)
+        {
+            throw Refused($"{name} of {path[(path.LastIndexOf('/') + 1)..]}", e);
+        }
+    }
 
     /// <summary>Queues a job and waits until systemd says how it ended: the call itself only says that it is queued.</summary>
     void RunJob(string method, string unit, CancellationToken cancellationToken)
@@ -218,7 +228,7 @@ sealed class SystemdManager(P11KitServerScope scope = P11KitServerScope.System) 
         return $"its job ended with '{result}'{cause}; "
             + (lines.Count > 0
                 ? $"its journal: {string.Join(" | ", lines.Select(line => line.Message))}"
-                : $"'{(scope == P11KitServerScope.User ? "journalctl --user" : "journalctl")} -u {unit}' has the details");
+                : $"'{SystemdTools.Journalctl(scope)} -u {unit}' has the details");
     }
 
     // As sd_bus_path_encode(3) does it.
@@ -235,11 +245,16 @@ sealed class SystemdManager(P11KitServerScope scope = P11KitServerScope.System) 
         }
         catch (SystemBusException e) when (!IsNoSuchUnit(e) && !IsNoSuchFile(e))
         {
-            var denied = e.Name is "org.freedesktop.DBus.Error.AccessDenied" or "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired";
-            throw new HsmRemoteException(
-                "SystemdRefused", denied ? FailureKind.PermissionDenied : FailureKind.Unavailable, $"systemd's manager refused {method}: {e.Message.TrimEnd('.')}.",
-                denied ? "Run it as root, for example with sudo." : "See what it says: journalctl -b -n 20 _PID=1.", method, e);
+            throw Refused(method, e);
         }
+    }
+
+    static HsmRemoteException Refused(string what, SystemBusException e)
+    {
+        var denied = e.Name is "org.freedesktop.DBus.Error.AccessDenied" or "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired";
+        return new HsmRemoteException(
+            "SystemdRefused", denied ? FailureKind.PermissionDenied : FailureKind.Unavailable, $"systemd's manager refused {what}: {e.Message.TrimEnd('.')}.",
+            denied ? "Run it as root, for example with sudo." : "See what it says: journalctl -b -n 20 _PID=1.", what, e);
     }
 
     static bool IsNoSuchUnit(SystemBusException e) => e.Name is "org.freedesktop.systemd1.NoSuchUnit";

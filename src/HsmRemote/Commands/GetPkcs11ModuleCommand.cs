@@ -44,7 +44,7 @@ public sealed class GetPkcs11ModuleCommand : HsmRemoteCommand
             Timeout = TimeSpan.FromSeconds(TimeoutSeconds),
             Environment = GetPkcs11TokenCommand.SessionEnvironment(),
         };
-        var patterns = Array.ConvertAll(Name, name => WildcardPattern.Get(name, WildcardOptions.None));
+        var patterns = Array.ConvertAll(Name, name => Pattern(name));
         var modules = Await((reporter, cancellation) =>
             Services.Modules.GetAsync(query, name => Array.Exists(patterns, pattern => pattern.IsMatch(name)), reporter, cancellation));
         WriteObject(modules, enumerateCollection: true);

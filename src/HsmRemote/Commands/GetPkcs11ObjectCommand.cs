@@ -116,7 +116,7 @@ public sealed class GetPkcs11ObjectCommand : HsmRemoteCommand
         try
         {
             uri = Uri is null ? null : ParseObjectUri(Uri, nameof(Uri));
-            patterns = [.. Label.Select(label => WildcardPattern.Get(label, WildcardOptions.None))];
+            patterns = [.. Label.Select(label => Pattern(label))];
             wantedIds = [.. Id.Select(ParseId)];
             query = (uri is null ? new() : Pkcs11ObjectQuery.Of(uri)) with
             {

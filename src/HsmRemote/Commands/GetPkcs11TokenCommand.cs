@@ -106,7 +106,7 @@ public sealed class GetPkcs11TokenCommand : HsmRemoteCommand
             Timeout = TimeSpan.FromSeconds(TimeoutSeconds),
             Environment = SessionEnvironment(),
         };
-        var patterns = Array.ConvertAll(Label, label => WildcardPattern.Get(label, WildcardOptions.IgnoreCase));
+        var patterns = Array.ConvertAll(Label, label => Pattern(label, WildcardOptions.IgnoreCase));
         var tokens = Await((reporter, cancellation) => Wait
             ? Services.Tokens.WaitAsync(query, read => patterns.All(pattern => read.Any(token => pattern.IsMatch(token.Label))), reporter, cancellation)
             : Services.Tokens.FindAsync(query, reporter, cancellation));

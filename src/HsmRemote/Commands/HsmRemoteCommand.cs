@@ -121,6 +121,10 @@ public abstract class HsmRemoteCommand : PSCmdlet, IDisposable
         {
             WriteError(ToErrorRecord(e));
         }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            WriteError(ToErrorRecord(Inaccessible(e)));
+        }
     }
 
     /// <summary>The same, for work that has nothing to wait for itself.</summary>
@@ -161,6 +165,24 @@ public abstract class HsmRemoteCommand : PSCmdlet, IDisposable
             : throw new HsmRemoteException("PinEmpty", FailureKind.InvalidArgument, "The PIN is empty.", "Ask for one: -Pin (Read-Host -AsSecureString PIN).", "-Pin");
     }
 
+    /// <summary>Reads a pattern that was typed in.</summary>
+    /// <exception cref="HsmRemoteException">It is none.</exception>
+    private protected static WildcardPattern Pattern(string text, WildcardOptions options = WildcardOptions.None)
+    {
+        try
+        {
+            var pattern = WildcardPattern.Get(text, options);
+            // It is not read before it is used.
+            _ = pattern.IsMatch("");
+            return pattern;
+        }
+        catch (WildcardPatternException e)
+        {
+            throw new HsmRemoteException(
+                "PatternInvalid", FailureKind.InvalidArgument, $"'{text}' is no pattern: a bracket in it is not closed.", "Close it, or write `[ for a bracket that is meant itself.", text, e);
+        }
+    }
+
     /// <summary>The instances of names or patterns. A name that is not there is an error, a pattern that fits none is not.</summary>
     /// <param name="names">The names or patterns.</param>
     /// <param name="scope">Whose; null: the machine's and the caller's.</param>
@@ -172,7 +194,10 @@ public abstract class HsmRemoteCommand : PSCmdlet, IDisposable
         {
             if (WildcardPattern.ContainsWildcardCharacters(name))
             {
-                var pattern = WildcardPattern.Get(name, WildcardOptions.None);
+                WildcardPattern? pattern = null;
+                Attempt(() => pattern = Pattern(name));
+                if (pattern is null)
+                    continue;
                 foreach (var server in Await(reporter => Services.Servers.Get(reporter, detailed)).Where(server => pattern.IsMatch(server.Name) && (scope ?? server.Scope) == server.Scope))
                     yield return server;
             }
@@ -212,7 +237,10 @@ public abstract class HsmRemoteCommand : PSCmdlet, IDisposable
         var all = Await(Services.Forwards.Get).Where(forward => (scope ?? forward.Scope) == forward.Scope).ToList();
         foreach (var name in names)
         {
-            var pattern = WildcardPattern.Get(name, WildcardOptions.None);
+            WildcardPattern? pattern = null;
+            Attempt(() => pattern = Pattern(name));
+            if (pattern is null)
+                continue;
             var found = all.Where(forward => pattern.IsMatch(forward.Name)).ToList();
             if (found.Count == 0 && !WildcardPattern.ContainsWildcardCharacters(name))
             {

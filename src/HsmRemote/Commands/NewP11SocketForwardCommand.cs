@@ -123,9 +123,22 @@ public sealed class NewP11SocketForwardCommand : ChangeCommand
         Carry(name, (reporter, cancellation) => Services.Forwards.PlanNewAsync(spec, reporter, cancellation), $"Forward a socket as '{name}'", scope);
     });
 
+    P11KitServer FindServer()
+    {
+        try
+        {
+            return Await(reporter => Services.Servers.Find(Name, reporter));
+        }
+        catch (HsmRemoteException e) when (e.ErrorId is "ServerAmbiguous" && Scope is not null)
+        {
+            // Of two with one name, that of the systemd which is to have the forward.
+            return Await(reporter => Services.Servers.Find(Name, reporter, Scope));
+        }
+    }
+
     P11SocketForwardSpec Spec()
     {
-        var server = Name.Length == 0 ? null : Await(reporter => Services.Servers.Find(Name, reporter));
+        var server = Name.Length == 0 ? null : FindServer();
         if (server is { SocketPath: null })
             throw SocketUnknown(server);
 

@@ -235,6 +235,8 @@ public sealed class ContainerNeedsTests
     {
         using var podman = System.Text.Json.JsonDocument.Parse("""{"host":{"ociRuntime":{"name":"crun"},"security":{"rootless":true,"selinuxEnabled":true,"apparmorEnabled":false}}}""");
         Assert.Equal(new EngineFacts("podman", Rootless: true, null, P11SecurityModule.SELinux, "crun"), EngineFacts.OfPodman(podman.RootElement));
+        using var broken = System.Text.Json.JsonDocument.Parse("""{"host":{"ociRuntime":null,"security":{"rootless":false,"selinuxEnabled":false}}}""");
+        Assert.Equal(new EngineFacts("podman", Rootless: false, null, P11SecurityModule.None, null), EngineFacts.OfPodman(broken.RootElement));
         // In the form that docker's manual gives: no docker has been asked.
         using var docker = System.Text.Json.JsonDocument.Parse("""{"SecurityOptions":["name=apparmor","name=seccomp,profile=default","name=userns"],"DefaultRuntime":"runc"}""");
         Assert.Equal(new EngineFacts("docker", Rootless: false, "remap", P11SecurityModule.AppArmor, "runc"), EngineFacts.OfDocker(docker.RootElement));

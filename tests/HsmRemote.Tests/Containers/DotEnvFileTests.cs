@@ -15,6 +15,7 @@ public sealed class DotEnvFileTests
     [InlineData("B='x\nA=0\n'\n", "B='x\nA=0\n'\nA=1\n")]
     [InlineData("#A=0\nAA=0\n", "#A=0\nAA=0\nA=1\n")]
     [InlineData("B=2\r\nA=0\r\n", "B=2\r\nA=1\r\n")]
+    [InlineData("\ufeffA=0\nB=2\n", "\ufeffA=1\nB=2\n")]
     [InlineData("B=2\r\nC=3", "B=2\r\nC=3\r\nA=1\r\n")]
     public void A_variable_is_set_in_its_place_and_all_else_stays(string before, string after) => Assert.Equal(after, Write(before, ("A", "1")));
 
@@ -28,6 +29,7 @@ public sealed class DotEnvFileTests
         Assert.Equal("A=1\nTEDGE_DEVICE_CRYPTOKI_PIN=(hidden)\n", DotEnvFile.Mask(file, "(hidden)"));
         // In whatever form somebody else wrote it.
         Assert.DoesNotContain("secret", DotEnvFile.Mask("export TEDGE_DEVICE_CRYPTOKI_PIN = \"secret\nsecret\" \nB=1\n"u8.ToArray(), "(hidden)"), StringComparison.Ordinal);
+        Assert.DoesNotContain("secret", DotEnvFile.Mask("\ufeffTEDGE_DEVICE_CRYPTOKI_PIN=secret\n"u8.ToArray(), "(hidden)"), StringComparison.Ordinal);
         Assert.Equal("A=1\n", Encoding.UTF8.GetString(DotEnvFile.Write(file, [], null, withoutPin: true)));
     }
 

@@ -18,6 +18,10 @@ public sealed class CmdletTests(Engine engine)
     [InlineData("Get-Pkcs11Token -Module no-such-module", "ModuleNotFound", ErrorCategory.ObjectNotFound)]
     [InlineData("Get-Pkcs11Token -Module /no/such/module.so", "ModuleMissing", ErrorCategory.ObjectNotFound)]
     [InlineData("Get-Pkcs11Token -Module /etc/passwd", "ModuleFailed", ErrorCategory.ResourceUnavailable)]
+    [InlineData("Get-Pkcs11Token 'edge['", "PatternInvalid", ErrorCategory.InvalidArgument)]
+    [InlineData("Get-Pkcs11Module 'edge['", "PatternInvalid", ErrorCategory.InvalidArgument)]
+    [InlineData("Get-Pkcs11Object -Label 'edge['", "PatternInvalid", ErrorCategory.InvalidArgument)]
+    [InlineData("Get-P11KitServer 'edge['", "PatternInvalid", ErrorCategory.InvalidArgument)]
     [InlineData("Get-Pkcs11Token -SocketPath /no/such/socket", "SocketUnreadable", ErrorCategory.ResourceUnavailable)]
     public void Wrong_use_is_an_error_with_a_stable_id_and_a_fitting_category(string command, string errorId, ErrorCategory category)
     {

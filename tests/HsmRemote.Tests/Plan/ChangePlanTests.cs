@@ -141,6 +141,43 @@ public sealed class ChangePlanTests : IDisposable
     }
 
     [Fact]
+    public async Task What_was_made_where_a_link_leads_is_undone_and_the_link_stays()
+    {
+        File.CreateSymbolicLink(At("link"), At("elsewhere"));
+        await Assert.ThrowsAsync<HsmRemoteException>(() => Plan(Write("link", "new"), new Failing()).ApplyAsync(reporter, TestContext.Current.CancellationToken));
+        Assert.Equal(["link"], directory.GetFileSystemInfos().Select(f => f.Name));
+        Assert.Equal(At("elsewhere"), new FileInfo(At("link")).LinkTarget);
+    }
+
+    [Fact]
+    public async Task Content_and_mode_are_those_of_one_file_whatever_takes_its_place_meanwhile()
+    {
+        const UnixFileMode Secret = UnixFileMode.UserRead | UnixFileMode.UserWrite;
+        File.WriteAllText(At("secret"), "secret");
+        File.SetUnixFileMode(At("secret"), Secret);
+        using var done = new CancellationTokenSource();
+        var swapping = Task.Run(() =>
+        {
+            while (!done.IsCancellationRequested)
+            {
+                File.CreateSymbolicLink(At("beside"), At("secret"));
+                File.Move(At("beside"), At("f"), overwrite: true);
+                File.WriteAllText(At("beside"), "open");
+                File.SetUnixFileMode(At("beside"), Readable);
+                File.Move(At("beside"), At("f"), overwrite: true);
+            }
+        }, TestContext.Current.CancellationToken);
+        for (var i = 0; i < 3000; i++)
+        {
+            if (AtomicFile.Read(At("f")) is { } image)
+                Assert.Equal(image.Mode == Secret ? "secret" : "open", Encoding.UTF8.GetString(image.Content));
+        }
+
+        await done.CancelAsync();
+        await swapping;
+    }
+
+    [Fact]
     public void A_link_where_anyone_may_plant_one_is_not_followed()
     {
         File.WriteAllText(At("victim"), "victim");
