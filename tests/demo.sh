@@ -34,7 +34,7 @@ run_in_vain() {
 powershell() {
     printf '\nPS> %s\n' "$1"
     output/shell/hsmremote -NoProfile -NonInteractive -Command \
-        '$result = @('"$1"'); $result; if (-not ('"$2"')) { exit 99 }' || fail "$2"
+        '$PSDefaultParameterValues = @{ "Test-P11Socket:TimeoutSeconds" = 60 }; $result = @('"$1"'); $result; if (-not ('"$2"')) { exit 99 }' || fail "$2"
 }
 
 story() {

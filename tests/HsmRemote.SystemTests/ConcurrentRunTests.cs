@@ -70,7 +70,7 @@ public sealed class ConcurrentRunTests(SandboxFixture sandbox)
             {{SandboxFixture.ShellPath}} -NoProfile -Command 'Install-P11KitServer waited -SocketMode 0666 -Verbose' >/var/tmp/waited 2>&1
             cat /var/tmp/unwaited /var/tmp/waited
             """;
-        var said = sandbox.Run(TimeSpan.FromMinutes(3), "", "bash", "-euo", "pipefail", "-c", script).Succeeded();
+        var said = sandbox.Run(SandboxFixture.DefaultDeadline, "", "bash", "-euo", "pipefail", "-c", script).Succeeded();
         Assert.Matches("Waiting for another run on 'waited' \\(process [0-9]+\\)", said);
         Assert.Equal("0666", Text(sandbox.HsmRemote("Get-P11KitServer waited").SucceededWithOne(), "SocketMode"));
     }

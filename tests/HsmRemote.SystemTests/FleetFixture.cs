@@ -119,7 +119,12 @@ public sealed partial class FleetFixture : IAsyncLifetime
     {
         var page = File.ReadAllText(Path.Combine(SandboxFixture.RepositoryRoot, "docs/ansible.md"));
         foreach (Match block in NamedBlock().Matches(page))
-            Write(block.Groups["name"].Value, block.Groups["text"].Value.Replace("output/packages/hsmremote-0.1.0-linux-x64.tar.gz", Package, StringComparison.Ordinal));
+        {
+            // A ladder that is cut short by a busy machine says something else.
+            Write(block.Groups["name"].Value, Identity().Replace(block.Groups["text"].Value, "${before}${uid}${before}TimeoutSeconds: 60\n")
+                .Replace("-Uid 5000", "-Uid 5000 -TimeoutSeconds 60", StringComparison.Ordinal)
+                .Replace("output/packages/hsmremote-0.1.0-linux-x64.tar.gz", Package, StringComparison.Ordinal));
+        }
 
         // A vault as it is: encrypted, and opened by a password in a file.
         Write("vault-password", "open sesame");
@@ -200,6 +205,9 @@ public sealed partial class FleetFixture : IAsyncLifetime
         Directory.CreateDirectory(Path.GetDirectoryName(path)!);
         File.WriteAllText(path, content);
     }
+
+    [GeneratedRegex("^(?<before> +)(?<uid>Uid: 5000\n)", RegexOptions.Multiline | RegexOptions.ExplicitCapture, 1000)]
+    private static partial Regex Identity();
 
     // The first line of a block that is a file names it.
     [GeneratedRegex("```(yaml|powershell)\n# (?<name>\\S+)\n(?<text>.*?)```", RegexOptions.Singleline | RegexOptions.ExplicitCapture, 1000)]

@@ -12,7 +12,7 @@ static class HostState
                 -o -name 'group-' -o -name 'gshadow-' \) -prune -o -printf '%p %y %m %u %g %l\n'
             find $d -xdev \( -path /run/log -o -path /run/containers-test -o -path /run/trixie -o -path /run/rootless -o -path /run/systemd -o -path /run/user -o -name 'group-' -o -name 'gshadow-' \) -prune -o -type f -exec sha256sum {} +
         done | LC_ALL=C sort
-        systemctl list-unit-files --no-legend --plain | tr -s ' '
+        systemctl list-unit-files --no-legend --plain | grep -v '^run-' | tr -s ' '
         systemctl list-units --all --no-legend --plain | awk '{ print "unit", $1, $2, $3 }' | grep -vE '^unit (user|session|run-)' | LC_ALL=C sort
         """;
 

@@ -102,13 +102,13 @@ public sealed class InstallTests(SandboxFixture sandbox)
     {
         sandbox.HsmRemote("Install-P11KitServer inst-end").SucceededWithOne();
         // Longer than a shell waits for what does not stop.
-        sandbox.WriteFile("/etc/systemd/system/inst-end.socket.d/slow.conf", "[Socket]\nExecStartPre=/bin/sleep 4\nExecStopPost=/bin/sleep 2\n");
+        sandbox.WriteFile("/etc/systemd/system/inst-end.socket.d/slow.conf", "[Socket]\nExecStartPre=/bin/sleep 15\nExecStopPost=/bin/sleep 2\n");
         sandbox.Shell("systemctl daemon-reload; systemctl restart inst-end.socket").Succeeded();
         var before = HostState.Of(sandbox, "inst-end");
 
         var ended = sandbox.Shell($"""
             {SandboxFixture.ShellPath} -NoProfile -Command 'Install-P11KitServer inst-end -SocketMode 0666 -Verbose' >/dev/null &
-            until [ "$(systemctl show -P SubState inst-end.socket)" = start-pre ]; do sleep 0.1; done
+            until [ "$(systemctl show -P SubState inst-end.socket)" = start-pre ]; do kill -0 $! || exit 9; sleep 0.1; done
             grep -q SocketMode=0666 /etc/systemd/system/inst-end.socket
             kill $!; status=0; wait $! || status=$?; echo $status
             """);

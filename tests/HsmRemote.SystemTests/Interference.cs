@@ -13,7 +13,7 @@ sealed class Interference : IAsyncDisposable
     // systemctl makes its columns as wide as any unit of the host needs, so their width is none of the instance's.
     const string SnapshotScript = $$"""
         export XDG_RUNTIME_DIR=/run/user/0
-        while pgrep -x 'systemd-sysuser|groupdel|groupadd|systemd-analyze' >/dev/null || [ "$(systemctl list-jobs --no-legend)" ]; do sleep 0.01; done
+        while pgrep -x 'systemd-sysuser|groupdel|groupadd|systemd-analyze|hsmremote|\.NET.*' >/dev/null || [ "$(systemctl list-jobs --no-legend)" ]; do sleep 0.01; done
         until ! systemctl -q is-active {{Name}}.service || [ -S /run/{{Name}}/pkcs11 ]; do sleep 0.01; done
         for i in {1..300}; do [ "$(systemctl list-units --all --plain --no-legend '{{Name}}*@*')" ] || break; sleep 0.1; done
         cd /

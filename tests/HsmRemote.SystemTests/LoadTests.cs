@@ -11,7 +11,7 @@ namespace HsmRemote.SystemTests;
 public sealed class LoadTests(OwnSandbox host) : IClassFixture<OwnSandbox>
 {
     // What a connection may take on a machine that does a hundred other things.
-    static readonly TimeSpan Patience = TimeSpan.FromMinutes(3);
+    static readonly TimeSpan Patience = SandboxFixture.DefaultDeadline;
 
     readonly SandboxFixture sandbox = host.Fixture;
 

@@ -208,7 +208,7 @@ public sealed class ModeTests(Distributions distributions)
     }
 
     static CommandResult List(SandboxFixture sandbox, string name, params string[] identity) => sandbox.Run(
-        "setpriv", [.. identity, "env", $"P11_KIT_SERVER_ADDRESS=unix:path=/run/{name}/pkcs11", "timeout", "10", "p11tool", "--provider", Client, "--list-tokens"]);
+        "setpriv", [.. identity, "env", $"P11_KIT_SERVER_ADDRESS=unix:path=/run/{name}/pkcs11", "timeout", "120", "p11tool", "--provider", Client, "--list-tokens"]);
 
     static string Text(JsonElement element, string property) => element.GetProperty(property).GetString()!;
 }

@@ -158,7 +158,7 @@ public sealed class RenameTests(Distributions distributions)
     static string Own(SandboxFixture sandbox) => sandbox.Shell("find /root/.config /run/user/0 -xdev -name '*ren-*' 2>/dev/null || true; ls -A /root/.config 2>/dev/null || true").Succeeded();
 
     static string Listed(SandboxFixture sandbox, string socket) => sandbox.Run(
-        "env", $"P11_KIT_SERVER_ADDRESS=unix:path={socket}", "timeout", "10", "p11tool", "--provider", ContainerHost.Client, "--list-tokens").Succeeded();
+        "env", $"P11_KIT_SERVER_ADDRESS=unix:path={socket}", "timeout", "120", "p11tool", "--provider", ContainerHost.Client, "--list-tokens").Succeeded();
 
     static string ErrorId(SandboxFixture sandbox, string command) =>
         sandbox.HsmRemote($$"""try { {{command}} -ErrorAction Stop } catch { ($_.FullyQualifiedErrorId -split ',')[0] }""").SucceededWithOne().GetString()!;

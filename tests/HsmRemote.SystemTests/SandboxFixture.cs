@@ -213,8 +213,16 @@ public class SandboxFixture : IAsyncLifetime
         // Two at once could take the same free slot.
         lock (_tokenCreation)
         {
+            // Made elsewhere and brought whole: another test that reads the store meanwhile would take half a token for a broken one.
             // "The token has been initialized and is reassigned to slot 1234"
-            return Run("softhsm2-util", "--init-token", "--free", "--label", label, "--pin", pin, "--so-pin", "87654321").Succeeded().Split(' ')[^1];
+            return Run("bash", "-euo", "pipefail", "-c", """
+                made=/var/lib/softhsm/made
+                mkdir -p $made
+                echo "directories.tokendir = $made" >$made.conf
+                said=$(SOFTHSM2_CONF=$made.conf softhsm2-util --init-token --free --label "$1" --pin "$2" --so-pin 87654321)
+                mv $made/* /var/lib/softhsm/tokens/
+                echo "${said##* }"
+                """, "bash", label, pin).Succeeded();
         }
     }
 }

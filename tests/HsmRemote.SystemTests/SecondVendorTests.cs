@@ -4,7 +4,7 @@ namespace HsmRemote.SystemTests;
 public sealed class SecondVendorTests(SandboxFixture sandbox)
 {
     // Each of its commands is a program of its own, and a TPM in software takes its time.
-    static readonly TimeSpan Deadline = TimeSpan.FromMinutes(3);
+    static readonly TimeSpan Deadline = SandboxFixture.DefaultDeadline;
 
     [Fact]
     public void A_TPMs_token_is_registered_listed_and_signs_through_a_server()

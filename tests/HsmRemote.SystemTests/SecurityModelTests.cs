@@ -89,8 +89,8 @@ public sealed class SecurityModelTests(SandboxFixture sandbox)
             foreach (var unit in (string[])["sec-bare", "sec-taken"])
                 sandbox.WriteFile($"/etc/systemd/system/{unit}@.service.d/taken.conf", $"[Service]\nExecStart=\nExecStart=/bin/bash /opt/sec-reach {process} {address}\n");
             sandbox.Shell("systemctl daemon-reload; systemctl start sec-bare.socket").Succeeded();
-            Assert.Equal("memory vm signal seen tried", sandbox.Run("socat", "-t10", "-", "UNIX-CONNECT:/run/sec-bare/pkcs11").Succeeded());
-            Assert.Equal("tried", sandbox.Run("socat", "-t10", "-", "UNIX-CONNECT:/run/sec-taken/pkcs11").Succeeded());
+            Assert.Equal("memory vm signal seen tried", sandbox.Run("socat", "-t120", "-", "UNIX-CONNECT:/run/sec-bare/pkcs11").Succeeded());
+            Assert.Equal("tried", sandbox.Run("socat", "-t120", "-", "UNIX-CONNECT:/run/sec-taken/pkcs11").Succeeded());
         }
 
         sandbox.Run("systemctl", "stop", "sec-bystander", "sec-other@*", "sec-bare.socket").Succeeded();
@@ -104,7 +104,7 @@ public sealed class SecurityModelTests(SandboxFixture sandbox)
             "/etc/systemd/system/sec-files@.service.d/taken.conf",
             "[Service]\nExecStart=\nExecStart=/bin/bash -c 'for f in /etc/shadow /etc/shadow- /etc/gshadow /etc/gshadow- /etc/passwd; do head -c 1 $f >/dev/null 2>&1 && echo $f; done'\n");
         sandbox.Shell("touch /etc/shadow- /etc/gshadow-; systemctl daemon-reload").Succeeded();
-        Assert.Equal("/etc/passwd", sandbox.Run("socat", "-t10", "-", "UNIX-CONNECT:/run/sec-files/pkcs11").Succeeded());
+        Assert.Equal("/etc/passwd", sandbox.Run("socat", "-t120", "-", "UNIX-CONNECT:/run/sec-files/pkcs11").Succeeded());
     }
 
     CommandResult AsContainerUser(string name, string arguments) => sandbox.Shell(

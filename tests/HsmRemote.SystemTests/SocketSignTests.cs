@@ -30,7 +30,7 @@ public sealed partial class SocketSignTests(SandboxFixture sandbox)
         Assert.Contains("Sign: Passed", shown.StdErr, StringComparison.Ordinal);
         Assert.DoesNotContain(Pin, shown.StdErr + shown.SucceededWithOne(), StringComparison.Ordinal);
 
-        var screen = sandbox.Run(SandboxFixture.ShellPath, "-NoProfile", "-Command", $"Test-P11Socket sign-works -PinPath {pinPath}").Succeeded();
+        var screen = sandbox.Run(SandboxFixture.ShellPath, "-NoProfile", "-Command", $"Test-P11Socket sign-works -PinPath {pinPath} -TimeoutSeconds 60").Succeeded();
         Assert.Equal(12, screen.Split('\n').Length);
         Assert.DoesNotContain("CKM_AES", screen, StringComparison.Ordinal);
     }

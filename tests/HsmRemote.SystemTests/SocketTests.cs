@@ -100,7 +100,7 @@ public sealed class SocketTests(SandboxFixture sandbox)
         // It starts the service, which does not take it; with it the queue is full (unix_recvq_full in the kernel: more than the backlog).
         sandbox.Shell("systemctl daemon-reload; systemctl start socket-full.socket; systemd-run --quiet --collect socat UNIX-CONNECT:/run/socket-full PIPE").Succeeded();
         sandbox.WaitFor("ss -Hxl src /run/socket-full | awk '$3 > $4 { full = 1 } END { exit !full }'");
-        Assert.Equal("NeverAccepted", Fails("-SocketPath /run/socket-full -TimeoutSeconds 3"));
+        Assert.Equal("NeverAccepted", Fails("-SocketPath /run/socket-full -TimeoutSeconds 20"));
     }
 
     [Theory]
@@ -145,7 +145,7 @@ public sealed class SocketTests(SandboxFixture sandbox)
     public void The_ladder_is_shown_on_a_screen()
     {
         sandbox.HsmRemote("Install-P11KitServer socket-shown").SucceededWithOne();
-        var shown = sandbox.Run(SandboxFixture.ShellPath, "-NoProfile", "-Command", "Test-P11Socket socket-shown -Uid 5000 -Gid 5000").Succeeded();
+        var shown = sandbox.Run(SandboxFixture.ShellPath, "-NoProfile", "-Command", "Test-P11Socket socket-shown -Uid 5000 -Gid 5000 -TimeoutSeconds 60").Succeeded();
         Assert.StartsWith("/run/socket-shown/pkcs11 as uid=5000 gid=5000: NotWritable", shown, StringComparison.Ordinal);
         Assert.Contains("  FAIL  Permission", shown, StringComparison.Ordinal);
         Assert.Contains("  -     Connect", shown, StringComparison.Ordinal);

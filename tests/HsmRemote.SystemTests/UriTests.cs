@@ -30,7 +30,7 @@ public sealed class UriTests(SandboxFixture sandbox)
             done
             """);
         sandbox.WriteFile("/var/tmp/uri-remote.sh", "#!/bin/sh\nexec p11-kit remote \"$URI\"\n", "0755");
-        var seen = sandbox.Run(TimeSpan.FromMinutes(2), string.Join('\n', uris) + '\n', "bash", "/var/tmp/uri-see.sh");
+        var seen = sandbox.Run(SandboxFixture.DefaultDeadline, string.Join('\n', uris) + '\n', "bash", "/var/tmp/uri-see.sh");
         seen.Succeeded();
         var said = sandbox.HsmRemote($"Test-Pkcs11Uri {string.Join(", ", uris.Select(uri => $"'{uri}'"))}").Succeeded()
             .Select(test => string.Join(' ', test.GetProperty("Exposes").EnumerateArray().Select(t => t.GetProperty("Uri").GetString()).Order(StringComparer.Ordinal)));

@@ -162,7 +162,7 @@ public sealed class UserScopeTests(Distributions distributions)
     }
 
     static string Files(SandboxFixture sandbox) =>
-        sandbox.Shell("find /home/own-user/.config /run/user/4100 -printf '%p %y %m %u\n' | LC_ALL=C sort").Succeeded();
+        sandbox.Look("find /home/own-user/.config /run/user/4100 -printf '%p %y %m %u\n' | LC_ALL=C sort");
 
     static CommandResult As(SandboxFixture sandbox, params string[] command) => As(sandbox, "4100", "/home/own-user", command);
 
@@ -173,7 +173,7 @@ public sealed class UserScopeTests(Distributions distributions)
 
     static JsonElement[] HsmRemote(SandboxFixture sandbox, string user, string home, string command)
     {
-        var result = As(sandbox, user, home, [SandboxFixture.ShellPath, "-NoProfile", "-NonInteractive", "-OutputFormat", "Json", "-Command", command]);
+        var result = As(sandbox, user, home, [SandboxFixture.ShellPath, "-NoProfile", "-NonInteractive", "-OutputFormat", "Json", "-Command", $"$PSDefaultParameterValues = @{{ 'Test-P11Socket*:TimeoutSeconds' = 60 }}; {command}"]);
         using var document = JsonDocument.Parse(result.Succeeded());
         return [.. document.RootElement.Clone().EnumerateArray()];
     }

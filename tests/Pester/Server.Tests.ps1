@@ -1,5 +1,7 @@
 BeforeAll {
     . "$PSScriptRoot/Common.ps1"
+    # A ladder that is cut short by a busy machine says something else.
+    $PSDefaultParameterValues['Test-P11Socket:TimeoutSeconds'] = 60
     Initialize-Token pester-token
     Get-Pkcs11Token -Label pester-token | Should -Not -BeNullOrEmpty
 }
@@ -102,7 +104,13 @@ Describe 'A server that was installed' {
         @{ Line = 'Get-Pkcs11Token -Label pester-t'; Text = 'pester-token' }
         @{ Line = 'Install-P11KitServer x -Group pester-e'; Text = 'pester-edge' }
     ) {
-        (TabExpansion2 $Line $Line.Length).CompletionMatches.CompletionText | Should -Contain $Text
+        # The first TAB of a session may give nothing on a busy machine: what it looked for is there for the next.
+        for ($i = 0; $i -lt 100; $i++) {
+            $offered = (TabExpansion2 $Line $Line.Length).CompletionMatches.CompletionText
+            if ($offered -contains $Text) { break }
+            Start-Sleep -Milliseconds 100
+        }
+        $offered | Should -Contain $Text
     }
 }
 

@@ -8,7 +8,7 @@ namespace HsmRemote.Services.Forwarding;
 /// <summary>What is missing for a forward to be as it should, and what has to go for it to be gone.</summary>
 sealed class ForwardPlanner(SystemdManagers managers, IReporter reporter)
 {
-    static readonly TimeSpan Patience = TimeSpan.FromSeconds(10);
+    static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
 
     internal async Task<IChangePlan> NewAsync(ForwardSettings wanted, CancellationToken cancellationToken)
     {

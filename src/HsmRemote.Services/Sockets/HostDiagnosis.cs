@@ -135,10 +135,11 @@ sealed class HostDiagnosis(Rung seen, P11SocketEndpoint endpoint, P11Identity id
         };
         IReadOnlyList<string> lines = [];
         // What the program and what systemd wrote come one after the other.
-        for (int i = 0, same = 0; i < 12 && same < 2; i++)
+        for (int i = 0, same = 0; i < 50 && same < 2; i++)
         {
             var last = lines.Count;
-            lines = [.. UnitJournal.Read(query).Select(line => line.Message)];
+            var read = UnitJournal.Read(query);
+            lines = [.. read.Select(line => line.Message)];
             same = last > 0 && lines.Count == last ? same + 1 : 0;
             Thread.Sleep(JournalPause);
         }

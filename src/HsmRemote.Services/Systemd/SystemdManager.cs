@@ -219,7 +219,7 @@ sealed class SystemdManager(P11KitServerScope scope = P11KitServerScope.System) 
             Units = [unit], UserId = scope == P11KitServerScope.User ? Accounts.geteuid() : null, Since = started, SystemdPriority = UnitJournal.Notice,
         };
         IReadOnlyList<JournalLine> lines = [];
-        for (var i = 0; i < 12 && !lines.Any(line => line.ProcessId is not (null or 1)); i++)
+        for (var i = 0; i < 50 && !lines.Any(line => line.ProcessId is not (null or 1)); i++)
         {
             Thread.Sleep(JournalPause);
             lines = UnitJournal.Read(query);

@@ -2,6 +2,8 @@
 # example between two lines that begin with a mark, the second with the types of its objects and the identifiers of its errors.
 $ErrorActionPreference = 'Stop'
 $mark = [char] 0x1e
+# A ladder that is cut short by a busy machine says something else.
+$global:PSDefaultParameterValues = @{ 'Test-P11Socket*:TimeoutSeconds' = 60 }
 
 # What the preparations in before/ call.
 
@@ -42,11 +44,11 @@ function Connect-Builder([string] $Forward) {
 }
 
 function Wait-Until([scriptblock] $Condition) {
-    foreach ($i in 1..200) {
+    foreach ($i in 1..1200) {
         if (& $Condition) { return }
         [Threading.Thread]::Sleep(50)
     }
-    throw "Not within 10 s: $Condition"
+    throw "Not within 60 s: $Condition"
 }
 
 # The state in which every example begins.

@@ -73,8 +73,11 @@ public sealed class Engine : IDisposable
         {
             while (true)
             {
+                var pressed = Stopwatch.GetTimestamp();
                 var offered = Complete(line, preparation);
-                if (offered.Count > 0 || Stopwatch.GetElapsedTime(started) > TimeSpan.FromMinutes(1))
+                // Later than that, a look may still be under way, which would set this session's environment beside the next test.
+                var isAtRest = Stopwatch.GetElapsedTime(pressed) < TimeSpan.FromMilliseconds(80) || Stopwatch.GetElapsedTime(started) > TimeSpan.FromSeconds(10);
+                if ((offered.Count > 0 && isAtRest) || Stopwatch.GetElapsedTime(started) > TimeSpan.FromMinutes(1))
                     return offered;
                 Thread.Sleep(TimeSpan.FromMilliseconds(50));
             }

@@ -209,7 +209,7 @@ public sealed class ShellTests : IDisposable
         var finished = Path.Combine(_directory.FullName, "finished");
         const string begin = "[AppContext]::SetData('HsmRemote.Finishing', $true); 'started'; [System.Threading.Thread]::Sleep(";
         var end = $"); [System.IO.File]::WriteAllText('{finished}', ''); [AppContext]::SetData('HsmRemote.Finishing', $false)";
-        foreach (var (seconds, signals) in new[] { (600, 2), (4, 1) })
+        foreach (var (seconds, signals) in new[] { (600, 2), (8, 1) })
         {
             Assert.False(File.Exists(finished));
             // Of a stopped pipeline what is in 'finally' is still run.
@@ -218,7 +218,8 @@ public sealed class ShellTests : IDisposable
             for (var signal = 0; signal < signals; signal++)
             {
                 using var kill = Process.Start("/bin/kill", ["-TERM", $"{process.Id}"]);
-                await Task.Delay(TimeSpan.FromSeconds(0.5), TestContext.Current.CancellationToken);
+                await kill.WaitForExitAsync(TestContext.Current.CancellationToken);
+                await Task.Delay(TimeSpan.FromSeconds(2), TestContext.Current.CancellationToken);
             }
 
             Assert.Equal(143, (await ShellProcess.FinishAsync(process)).ExitCode);
