@@ -265,6 +265,33 @@ public sealed partial class AnsibleTests(FleetFixture fleet) : IClassFixture<Fle
         }
     }
 
+    [Fact]
+    public void A_label_is_that_of_one_token_whatever_a_pattern_would_make_of_it()
+    {
+        Assert.NotEmpty(fleet.Story);
+        const string label = "pat[1]*?`";
+        var played = fleet.Host(2, $$$"""
+            mkdir -p /root/labels/ansible_collections/hsmremote
+            ln -s '{{{SandboxFixture.RepositoryRoot}}}/deploy/ansible' /root/labels/ansible_collections/hsmremote/p11kit
+            for label in '{{{label}}}' 'PAT[1]*?`' 'pat1ab`'; do softhsm2-util --init-token --free --label "$label" --pin 1234 --so-pin 5678 >/dev/null; done
+            cat >/root/labels/play.yml <<'EOF'
+            - hosts: localhost
+              connection: local
+              gather_facts: false
+              roles:
+                - role: hsmremote.p11kit.p11_kit_server
+                  vars:
+                    p11_kit_server_install: none
+                    p11_kit_server_name: labelled
+                    p11_kit_server_token_label: '{{{label}}}'
+                    p11_kit_server_test: false
+            EOF
+            ANSIBLE_COLLECTIONS_PATH=/root/labels ansible-playbook --inventory localhost, /root/labels/play.yml 2>&1
+            hsmremote -Command '(Get-P11TargetUri labelled).Uri.Token'
+            """).Succeeded();
+        Assert.EndsWith($"\n{label}", played, StringComparison.Ordinal);
+    }
+
     static readonly JsonSerializerOptions _plain = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     [GeneratedRegex(@"core 2\.(?<minor>\d+)", RegexOptions.ExplicitCapture, 1000)]

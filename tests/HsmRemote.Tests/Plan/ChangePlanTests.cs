@@ -51,6 +51,11 @@ public sealed class ChangePlanTests : IDisposable
     }
 
     [Fact]
+    public async Task Packages_are_installed_in_a_session_of_their_own_which_a_terminal_does_not_interrupt() =>
+        // Its sixth field is the session, and the fourth after the name: proc_pid_stat(5).
+        await Plan(new InstallPackageStep(["x"], ["sh", "-c", "read -r line </proc/$$/stat; set -- ${line##*) }; [ \"$4\" = $$ ]"])).ApplyAsync(reporter, TestContext.Current.CancellationToken);
+
+    [Fact]
     public async Task Of_the_first_that_fails_nothing_is_said_to_have_been_undone_and_its_advice_is_given_once()
     {
         var plan = Plan(new Advising());
