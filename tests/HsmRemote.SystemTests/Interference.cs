@@ -8,9 +8,10 @@ sealed class Interference : IAsyncDisposable
     const string Name = "crash";
 
     // Whole trees, without what systemd writes by itself and the backups that groupadd and groupdel make. The group files
-    // are sorted: a group that is put back comes last. A server that makes its socket by itself is waited for, and the end of a connection that was closed. The lock of
-    // a group that the instance has no more stays, held by nobody, when a run is killed: none of its later runs takes it.
-    // systemctl makes its columns as wide as any unit of the host needs, so their width is none of the instance's.
+    // are sorted: a group that is put back comes last. A server that makes its socket by itself is waited for, and the end
+    // of a connection that was closed. The lock of a group that the instance has no more stays, held by nobody, when a run
+    // is killed: none of its later runs takes it. systemctl makes its columns as wide as any unit of the host needs, so
+    // their width is none of the instance's.
     const string SnapshotScript = $$"""
         export XDG_RUNTIME_DIR=/run/user/0
         while pgrep -x 'systemd-sysuser|groupdel|groupadd|systemd-analyze|hsmremote|\.NET.*' >/dev/null || [ "$(systemctl list-jobs --no-legend)" ]; do sleep 0.01; done
