@@ -27,6 +27,7 @@ public sealed class ErrorTests(OwnSandbox own) : IClassFixture<OwnSandbox>
     [InlineData("SocketUnknown", "write_unit 'p11-kit server --foreground pkcs11:token=err'", "Get-P11KitServer err-unit | New-P11ContainerConfig -Engine Docker")]
     [InlineData("SocketAccessUnknown", "write_unit 'p11-kit server --foreground -n /run/err-unit/pkcs11 pkcs11:token=err'", "Get-P11KitServer err-unit | New-P11ContainerConfig -Engine Docker")]
     [InlineData("ServerAmbiguous", "write_unit 'p11-kit server --foreground -n /run/err-unit/pkcs11 pkcs11:token=err'; mkdir -p /root/.config/systemd/user; cp /etc/systemd/system/err-unit.service /root/.config/systemd/user; systemctl start user@0.service", "Restart-P11KitServer err-unit")]
+    [InlineData("SocketPathTooLong", "touch /run/err-$(printf %0120d)", "Start-P11KitServer -Foreground -TargetUri pkcs11:token=err -SocketPath \"/run/err-$('0' * 120)\"")]
     public void A_host_that_does_not_allow_it(string errorId, string setUp, string command) => IsRefused(errorId, setUp, command);
 
     [Theory]
@@ -64,7 +65,7 @@ public sealed class ErrorTests(OwnSandbox own) : IClassFixture<OwnSandbox>
             sandbox.Shell("""
                 for program in /etc/os-release /usr/bin/systemd-analyze; do ! mountpoint -q $program || umount $program; done
                 chmod 2770 /var/lib/softhsm; [ ! -e /etc/containers/containers.conf.d ] || chmod 0755 /etc/containers/containers.conf.d
-                rm -rf /etc/err-new /run/.hsmremote-err-new.lock /etc/systemd/system/err-new.socket /etc/systemd/system/err-unit.service \
+                rm -rf /etc/err-new /run/err-0* /run/.hsmremote-err-new.lock /etc/systemd/system/err-new.socket /etc/systemd/system/err-unit.service \
                     /root/.config/systemd/user/err-unit.service /etc/pkcs11/modules/err.module /tmp/err.yaml
                 systemctl daemon-reload
                 """).Succeeded();

@@ -21,13 +21,12 @@ sealed partial class ForegroundServer(IReadOnlyList<Pkcs11Uri> targetUri, string
         // Only its owner passes the directory, whatever mode this p11-kit gives the socket.
         var own = socketPath is null ? Directory.CreateTempSubdirectory("p11-kit-") : null;
         var path = socketPath ?? Path.Combine(own!.FullName, "pkcs11");
-        var isOurs = true;
+        var isOurs = false;
         try
         {
             UnixSocketConnector.RequireUsable(path);
             if (Path.Exists(path))
             {
-                isOurs = false;
                 throw new HsmRemoteException(
                     "SocketPathTaken", FailureKind.Exists, $"There is something at {path}, so no server can listen there.", "Choose another path, or remove it if nobody uses it.", path);
             }
@@ -40,6 +39,8 @@ sealed partial class ForegroundServer(IReadOnlyList<Pkcs11Uri> targetUri, string
                     "Make the directory, for its owner alone (mkdir -m 0700), or leave -SocketPath out.", path);
             }
 
+            // What was there before is somebody else's.
+            isOurs = true;
             using var server = Start(path);
             var said = Read(server);
             try
