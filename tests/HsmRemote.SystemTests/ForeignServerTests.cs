@@ -57,7 +57,7 @@ public sealed class ForeignServerTests(SandboxFixture sandbox)
         Assert.Contains("# PKCS11 URI that", sandbox.Run("cat", "/etc/tedge-p11-kit-server/config.env").Succeeded(), StringComparison.Ordinal);
 
         // p11-kit compares the peer: root is no exception.
-        sandbox.WaitFor("ss -Hxlp src /run/tedge-p11-kit-server/pkcs11 | grep '\"p11-kit'");
+        WaitForServer("/run/tedge-p11-kit-server/pkcs11");
         Assert.Equal("PeerRefused", Text(sandbox.HsmRemote("Test-P11Socket tedge-p11-kit-server").SucceededWithOne(), "Cause"));
         // What p11-kit 0.24 makes of the path is nobody's but root's; given the mode that was meant, the user is let in.
         sandbox.Shell("chown tedge:tedge /run/tedge-p11-kit-server/pkcs11; chmod 0660 /run/tedge-p11-kit-server/pkcs11").Succeeded();
@@ -94,7 +94,7 @@ public sealed class ForeignServerTests(SandboxFixture sandbox)
             Restart=on-failure
             """);
         sandbox.Shell("systemctl daemon-reload; systemctl start foreign-guide.service").Succeeded();
-        sandbox.WaitFor("ss -Hxlp src /run/foreign-guide/pkcs11 | grep '\"p11-kit'");
+        WaitForServer("/run/foreign-guide/pkcs11");
 
         var server = Server("foreign-guide");
         Assert.Equal(token.Uri, Assert.Single(Target(server)));
@@ -108,14 +108,14 @@ public sealed class ForeignServerTests(SandboxFixture sandbox)
         var read = sandbox.HsmRemote("Get-P11TargetUri foreign-guide").SucceededWithOne();
         Assert.Equal(Target(changed), read.GetProperty("Uri").EnumerateArray().Select(uri => uri.GetString()));
         Assert.Equal("/etc/systemd/system/foreign-guide.service.d/zz-target.conf", Text(read, "Path"));
-        sandbox.WaitFor("ss -Hxlp src /run/foreign-guide/pkcs11 | grep '\"p11-kit'");
+        WaitForServer("/run/foreign-guide/pkcs11");
         Assert.Equal(
             new[] { token.Label, other.Label }.Order(StringComparer.Ordinal),
             sandbox.HsmRemote("Get-Pkcs11Token -Name foreign-guide").Succeeded().Select(t => Text(t, "Label")).Order(StringComparer.Ordinal));
         Assert.Empty(Changes($"Get-Pkcs11Token '{token.Label}', '{other.Label}' | Set-P11TargetUri -Name foreign-guide"));
 
         Assert.NotEmpty(Changes("Restart-P11KitServer foreign-guide"));
-        sandbox.WaitFor("ss -Hxlp src /run/foreign-guide/pkcs11 | grep '\"p11-kit'");
+        WaitForServer("/run/foreign-guide/pkcs11");
         Assert.True(sandbox.HsmRemote("Test-P11Socket foreign-guide").SucceededWithOne().GetProperty("Succeeded").GetBoolean());
     }
 
@@ -149,6 +149,9 @@ public sealed class ForeignServerTests(SandboxFixture sandbox)
         sandbox.Run("systemctl", "daemon-reload").Succeeded();
         Assert.Equal("NoConfigFile", Error("Set-P11TargetUri foreign-script pkcs11:token=z"));
     }
+
+    /// <summary>Waits until the server itself listens: a socket unit has a file there before, which the server replaces.</summary>
+    void WaitForServer(string path) => sandbox.WaitFor($"ss -Hxlp src {path} | grep '\"p11-kit'");
 
     JsonElement Server(string name) => sandbox.HsmRemote($"Get-P11KitServer {name}").SucceededWithOne();
 

@@ -170,14 +170,16 @@ public class SandboxFixture : IAsyncLifetime
     public void LeaveSocket(string path) =>
         Shell($"mkdir -p $(dirname {path}); rm -f {path}; socat -u UNIX-LISTEN:{path},unlink-close=0 /dev/null & until test -S {path}; do sleep 0.1; done; kill $!; wait || true").Succeeded();
 
+    /// <summary>What a command begins with, since a ladder that is cut short by a busy machine says something else.</summary>
+    internal const string Patience = "$PSDefaultParameterValues = @{ 'Test-P11Socket*:TimeoutSeconds' = 60 }; ";
+
     /// <summary>Runs PowerShell with the module in the sandbox, and gives the objects that it wrote.</summary>
     public HsmRemoteResult HsmRemote(string command)
     {
         if (_whyNot is null && !File.Exists(ShellPath))
             throw new InvalidOperationException($"{ShellPath} is not there; './build.sh Build' makes it.");
-        // A ladder that is cut short by a busy machine says something else.
         return new HsmRemoteResult(
-            Run(ShellPath, "-NoProfile", "-NonInteractive", "-OutputFormat", "Json", "-Command", $"$PSDefaultParameterValues = @{{ 'Test-P11Socket*:TimeoutSeconds' = 60 }}; {command}"));
+            Run(ShellPath, "-NoProfile", "-NonInteractive", "-OutputFormat", "Json", "-Command", $"{Patience}{command}"));
     }
 
     /// <summary>Who is connected to an instance, when as many are as there are to be. It fails after a while.</summary>

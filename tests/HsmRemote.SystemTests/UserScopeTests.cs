@@ -173,7 +173,7 @@ public sealed class UserScopeTests(Distributions distributions)
 
     static JsonElement[] HsmRemote(SandboxFixture sandbox, string user, string home, string command)
     {
-        var result = As(sandbox, user, home, [SandboxFixture.ShellPath, "-NoProfile", "-NonInteractive", "-OutputFormat", "Json", "-Command", $"$PSDefaultParameterValues = @{{ 'Test-P11Socket*:TimeoutSeconds' = 60 }}; {command}"]);
+        var result = As(sandbox, user, home, [SandboxFixture.ShellPath, "-NoProfile", "-NonInteractive", "-OutputFormat", "Json", "-Command", $"{SandboxFixture.Patience}{command}"]);
         using var document = JsonDocument.Parse(result.Succeeded());
         return [.. document.RootElement.Clone().EnumerateArray()];
     }

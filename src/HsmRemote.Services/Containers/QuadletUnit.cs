@@ -48,7 +48,7 @@ static class QuadletUnit
     /// <summary>A value that is the whole line: white space at its ends is dropped, and a backslash at its end joins the next line.</summary>
     static string Line(string what, string value) =>
         value.Length == 0 || value.Contains('\\', StringComparison.Ordinal) || char.IsWhiteSpace(value[0]) || char.IsWhiteSpace(value[^1])
-            ? throw ContainerValues.Invalid(what, "a unit's line cannot carry nothing, backslashes, or white space at its ends", value)
+            ? throw ContainerValues.Invalid(what, "a unit's line cannot be empty, and carries no backslashes and no white space at its ends", value)
             : Value(value);
 
     /// <summary>One word of a list, systemd.syntax(7).</summary>

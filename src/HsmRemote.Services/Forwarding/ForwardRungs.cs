@@ -17,7 +17,7 @@ sealed class ForwardRungs(ForwardSettings forward) : IAsyncDisposable
     /// <summary>Whether the socket is on the far side.</summary>
     internal bool IsAway => forward.Direction == P11ForwardDirection.Push;
 
-    string Systemctl => layout.Scope == P11KitServerScope.User ? "systemctl --user" : "systemctl";
+    string Systemctl => SystemdTools.Systemctl(layout.Scope);
 
     /// <summary>The process that holds the connection.</summary>
     internal async Task<Rung> TunnelAsync(CancellationToken deadline)
@@ -31,7 +31,7 @@ sealed class ForwardRungs(ForwardSettings forward) : IAsyncDisposable
                 $"{layout.Unit} does not run",
                 P11SocketCause.TunnelStopped,
                 $"The tunnel of the forward {layout.Name} does not run ({seen.State}), so that nothing leads from {forward.MadePath} to {forward.ServedPath}.",
-                $"Start it: `{Systemctl} start {layout.Unit}`. Why it ended: `{(layout.Scope == P11KitServerScope.User ? "journalctl --user" : "journalctl")} -n 20 -u {layout.Unit}`.")
+                $"Start it: `{Systemctl} start {layout.Unit}`. Why it ended: `{SystemdTools.Journalctl(layout.Scope)} -n 20 -u {layout.Unit}`.")
             : new($"process {seen.ProcessId}, {(seen.State == P11ForwardState.Connected ? $"connected to {forward.Host} since {seen.Since:HH:mm:ss}" : $"not connected, tried {seen.Attempts} times")}");
     }
 

@@ -51,11 +51,12 @@ sealed class ChangePlan(string name, IReadOnlyList<PlanStep> steps, IDisposable 
                 var notUndone = await UndoAsync(i, reporter);
                 if (e is OperationCanceledException)
                     throw;
+                var known = e as HsmRemoteException;
                 throw new HsmRemoteException(
-                    "ChangeFailed", (e as HsmRemoteException)?.Kind ?? FailureKind.InvalidOperation,
-                    $"Step {i + 1} of {steps.Count} for '{Name}' failed: {Lower(change.Description)}: {((e as HsmRemoteException)?.Failure ?? e.Message).TrimEnd('.')}. "
+                    "ChangeFailed", known?.Kind ?? FailureKind.InvalidOperation,
+                    $"Step {i + 1} of {steps.Count} for '{Name}' failed: {Lower(change.Description)}: {(known?.Failure ?? e.Message).TrimEnd('.')}. "
                     + Outcome(i == 0, [.. steps.Take(i).Where(s => s.Stays).Select(s => Lower(s.Change.Description))], notUndone),
-                    (e as HsmRemoteException)?.Remedy ?? "Mend the cause and run the command again.", change.Target, e);
+                    known?.Remedy ?? "Mend the cause and run the command again.", change.Target, e);
             }
         }
     }

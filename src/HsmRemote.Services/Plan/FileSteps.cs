@@ -23,9 +23,13 @@ sealed class WriteFileStep(string path, FileImage? before, FileImage after, Func
 
     internal override Task ApplyAsync(CancellationToken cancellationToken)
     {
-        // Where a link leads, a file may be made, and the link is not it.
-        using (var place = Place.Open(path))
+        if (before is null)
+        {
+            // Where a link leads, a file may be made, and the link is not it.
+            using var place = Place.Open(path);
             made = place.FullPath;
+        }
+
         AtomicFile.Write(path, after);
         return Task.CompletedTask;
     }

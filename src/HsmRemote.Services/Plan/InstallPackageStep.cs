@@ -17,9 +17,8 @@ sealed class InstallPackageStep(IReadOnlyList<string> packages, IReadOnlyList<st
         // Not stopped halfway, which would leave packages that are half configured: in a session of its own, Ctrl-C at a
         // terminal does not reach it either.
         const string Setsid = "/usr/bin/setsid";
-        var result = File.Exists(Setsid)
-            ? await ChildProcess.RunAsync(Setsid, command, CancellationToken.None)
-            : await ChildProcess.RunAsync(command[0], [.. command.Skip(1)], CancellationToken.None);
+        string[] apart = File.Exists(Setsid) ? [Setsid, .. command] : [.. command];
+        var result = await ChildProcess.RunAsync(apart[0], apart[1..], CancellationToken.None);
         if (result.ExitCode == 0)
             return;
         var said = (result.Errors + result.Output).Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);

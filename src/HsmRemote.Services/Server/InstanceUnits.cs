@@ -64,7 +64,7 @@ static class InstanceUnits
     /// <summary>A unit up to where its type begins.</summary>
     internal static UnitFile Begin(InstanceState instance, string unit, string of = "") => new UnitFile()
         .Comment($"Written by HsmRemote: Install-P11KitServer -Name {instance.Layout.Name}")
-        .Comment($"To change it, use a drop-in: systemctl {(instance.Layout.Scope == P11KitServerScope.User ? "--user " : "")}edit {unit}")
+        .Comment($"To change it, use a drop-in: {SystemdTools.Systemctl(instance.Layout.Scope)} edit {unit}")
         .Section("Unit")
         .Set("Description", $"PKCS #11 tokens for containers, instance {instance.Layout.Name}{of}")
         .Set("Documentation", "man:p11-kit(8)");

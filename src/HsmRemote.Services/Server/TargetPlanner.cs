@@ -119,7 +119,7 @@ sealed class TargetPlanner(IPkcs11TokenService tokens, P11TargetRequest request,
             return [];
         if (server is not { State: P11KitServerState.Listening, SocketPath: { } path })
         {
-            reporter.Warning($"'{server.Name}' does not listen, so it cannot be asked what it exposes. Start it: systemctl {(server.Scope == P11KitServerScope.User ? "--user " : "")}start {server.Unit}.");
+            reporter.Warning($"'{server.Name}' does not listen, so it cannot be asked what it exposes. Start it: {SystemdTools.Systemctl(server.Scope)} start {server.Unit}.");
             return null;
         }
 

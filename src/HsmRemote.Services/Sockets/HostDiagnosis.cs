@@ -138,8 +138,7 @@ sealed class HostDiagnosis(Rung seen, P11SocketEndpoint endpoint, P11Identity id
         for (int i = 0, same = 0; i < 50 && same < 2; i++)
         {
             var last = lines.Count;
-            var read = UnitJournal.Read(query);
-            lines = [.. read.Select(line => line.Message)];
+            lines = [.. UnitJournal.Read(query).Select(line => line.Message)];
             same = last > 0 && lines.Count == last ? same + 1 : 0;
             Thread.Sleep(JournalPause);
         }

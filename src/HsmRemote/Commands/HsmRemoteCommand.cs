@@ -183,6 +183,14 @@ public abstract class HsmRemoteCommand : PSCmdlet, IDisposable
         }
     }
 
+    /// <summary>The same; that it is none is written as an error.</summary>
+    WildcardPattern? TryPattern(string text)
+    {
+        WildcardPattern? pattern = null;
+        Attempt(() => pattern = Pattern(text));
+        return pattern;
+    }
+
     /// <summary>The instances of names or patterns. A name that is not there is an error, a pattern that fits none is not.</summary>
     /// <param name="names">The names or patterns.</param>
     /// <param name="scope">Whose; null: the machine's and the caller's.</param>
@@ -194,9 +202,7 @@ public abstract class HsmRemoteCommand : PSCmdlet, IDisposable
         {
             if (WildcardPattern.ContainsWildcardCharacters(name))
             {
-                WildcardPattern? pattern = null;
-                Attempt(() => pattern = Pattern(name));
-                if (pattern is null)
+                if (TryPattern(name) is not { } pattern)
                     continue;
                 foreach (var server in Await(reporter => Services.Servers.Get(reporter, detailed)).Where(server => pattern.IsMatch(server.Name) && (scope ?? server.Scope) == server.Scope))
                     yield return server;
@@ -237,9 +243,7 @@ public abstract class HsmRemoteCommand : PSCmdlet, IDisposable
         var all = Await(Services.Forwards.Get).Where(forward => (scope ?? forward.Scope) == forward.Scope).ToList();
         foreach (var name in names)
         {
-            WildcardPattern? pattern = null;
-            Attempt(() => pattern = Pattern(name));
-            if (pattern is null)
+            if (TryPattern(name) is not { } pattern)
                 continue;
             var found = all.Where(forward => pattern.IsMatch(forward.Name)).ToList();
             if (found.Count == 0 && !WildcardPattern.ContainsWildcardCharacters(name))
